@@ -1,0 +1,1 @@
+"""Leadcapture: a patient asks, a packet arrives, follow-ups help, staff see who waits."""

@@ -1,0 +1,11 @@
+"""Who may sign in, and what each role may see."""
+
+from flask import Flask
+
+from leadcapture.accounts import pages, security
+
+
+def register(app: Flask) -> None:
+    """Guard the application, then open its doors: sign-in, sign-out, the invitation's page."""
+    security.register(app)
+    pages.register(app)

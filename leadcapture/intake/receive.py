@@ -1,0 +1,298 @@
+"""Receive: a submission becomes lead, request, consents, letters and alert in one transaction."""
+
+import json
+import logging
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import case, func, insert, literal, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from leadcapture.intake import addresses, letters_due
+from leadcapture.intake.submission import Received, Submission
+from leadcapture.leads import timeline
+from leadcapture.leads.search import search_text
+from leadcapture.models import Consent, ConsentKind, Lead, LeadStatus, Request, Screening
+from leadcapture.outbox.queue import new_ref
+from leadcapture.settings import Settings
+from leadcapture.vault import Vault
+
+log = logging.getLogger(__name__)
+
+
+def receive(
+    session: Session, vault: Vault, settings: Settings, submission: Submission, now: datetime
+) -> Received:
+    """Write all that a submission causes; the caller commits and only then answers.
+
+    A token that was received before, at this moment or in another process, changes nothing
+    and gets the receipt that it got then.
+    """
+    known = find_receipt(session, submission.token)
+    if known is not None:
+        return Received(known, is_repeat=True)
+    cap_hash = vault.keyed_hash("address", addresses.cap_key(submission.email))
+    _one_at_a_time(session, cap_hash)
+    held = bool(submission.held_reason)
+    lead = _join_lead(session, settings, submission, cap_hash, held, now)
+    receipt = new_ref()
+    request_id = _write_request(session, vault, submission, lead.id, receipt, now)
+    if request_id is None:
+        # Another process committed the same token while we waited for it.
+        session.rollback()
+        return Received(_receipt_of(session, submission.token), is_repeat=True)
+    _write_consents(session, submission, lead.id, request_id, now)
+    reason = submission.held_reason
+    timeline.record(
+        session,
+        lead.id,
+        "request_held" if held else "requested",
+        now,
+        request_id=request_id,
+        facts={"reason": reason} if held else {"channel": submission.channel},
+    )
+    occasion = letters_due.Occasion(
+        lead=lead,
+        request_id=request_id,
+        receipt=receipt,
+        full_name=submission.full_name,
+        recipient=submission.email,
+        conditions=submission.conditions,
+        language=submission.language,
+        follow_ups=any(given.kind is ConsentKind.FOLLOW_UPS for given in submission.consents),
+    )
+    if held:
+        letters_due.alert_of_held(session, vault, settings, occasion, now)
+    else:
+        letters_due.queue_letters(session, vault, settings, occasion, now)
+    return Received(receipt, is_repeat=False)
+
+
+def find_receipt(session: Session, token: str) -> str | None:
+    """The receipt of the request that this token made; None where it made none."""
+    return session.scalar(select(Request.receipt).where(Request.token == token))
+
+
+def release(
+    session: Session,
+    vault: Vault,
+    settings: Settings,
+    request: Request,
+    actor_id: int,
+    now: datetime,
+) -> bool:
+    """A person decides that a held request is real: its letters go out. False if not held."""
+    if not _decide(session, request, Screening.RELEASED):
+        return False
+    lead = request.lead
+    if lead.status is LeadStatus.HELD:
+        lead.status = LeadStatus.NEW
+    lead.waiting_since = lead.waiting_since or request.created_at
+    session.flush()
+    timeline.record(
+        session, lead.id, "request_released", now, actor_id=actor_id, request_id=request.id
+    )
+    answers = json.loads(vault.open("request", "answers", request.receipt, request.answers))
+    occasion = letters_due.Occasion(
+        lead=letters_due.Addressee.of(lead),
+        request_id=request.id,
+        receipt=request.receipt,
+        full_name=request.full_name,
+        recipient=lead.email,
+        conditions=tuple(answers["conditions"]),
+        language=request.language,
+        follow_ups=_agreed(session, request.id),
+    )
+    letters_due.queue_letters(session, vault, settings, occasion, now, alert=False)
+    return True
+
+
+def discard(session: Session, request: Request, actor_id: int, now: datetime) -> bool:
+    """A person decides that a held request is not real: it stays on file and mails nobody."""
+    if not _decide(session, request, Screening.DISCARDED):
+        return False
+    lead = request.lead
+    if lead.status is LeadStatus.HELD and not _others_held(session, request):
+        lead.status = LeadStatus.CLOSED
+        lead.closed_reason = "not_a_person"
+    timeline.record(
+        session, lead.id, "request_discarded", now, actor_id=actor_id, request_id=request.id
+    )
+    return True
+
+
+def _decide(session: Session, request: Request, decision: Screening) -> bool:
+    # Two colleagues may press at once: the second press finds nothing to decide.
+    decided = session.execute(
+        update(Request)
+        .where(Request.id == request.id, Request.screening == Screening.HELD)
+        .values(screening=decision)
+        .returning(Request.id)
+    )
+    return decided.first() is not None
+
+
+def _others_held(session: Session, request: Request) -> bool:
+    others = select(Request.id).where(
+        Request.lead_id == request.lead_id,
+        Request.id != request.id,
+        Request.screening != Screening.DISCARDED,
+    )
+    return session.scalar(others.limit(1)) is not None
+
+
+def _agreed(session: Session, request_id: int) -> bool:
+    agreed = select(Consent.id).where(
+        Consent.request_id == request_id, Consent.kind == ConsentKind.FOLLOW_UPS
+    )
+    return session.scalar(agreed.limit(1)) is not None
+
+
+def _receipt_of(session: Session, token: str) -> str:
+    receipt = find_receipt(session, token)
+    if receipt is None:
+        raise LookupError("a token that is taken has a request")
+    return receipt
+
+
+def _one_at_a_time(session: Session, cap_hash: str) -> None:
+    """Let spellings of one address queue up, or two at once would each get a packet.
+
+    SQLite has one writer anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended(:address, 0))"),
+            {"address": cap_hash},
+        )
+
+
+def _join_lead(
+    session: Session,
+    settings: Settings,
+    submission: Submission,
+    cap_hash: str,
+    held: bool,
+    now: datetime,
+) -> letters_due.Addressee:
+    """Find the address's lead or make one. What a known lead says of the person stays.
+
+    A new request changes only the clocks and reopens what was closed (AB-08); a held one
+    changes nothing.
+    """
+    row = _new_lead(settings, submission, cap_hash, held, now)
+    statement = _insert(session)(Lead.__table__).values(row)
+    on_conflict: dict[str, Any] = {"last_request_at": Lead.last_request_at}
+    if not held:
+        reopened = Lead.status.in_((LeadStatus.CLOSED, LeadStatus.HELD))
+        on_conflict = {
+            "last_request_at": now,
+            "waiting_since": func.coalesce(Lead.waiting_since, statement.excluded.waiting_since),
+            "status": case((reopened, literal(LeadStatus.NEW.value)), else_=Lead.status),
+            "closed_reason": case((reopened, literal("")), else_=Lead.closed_reason),
+        }
+    joined = session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["address_key"], set_=on_conflict
+        ).returning(Lead.id, Lead.ref, Lead.time_zone, Lead.confirmed_at)
+    ).one()
+    return letters_due.Addressee(
+        id=joined.id,
+        ref=joined.ref,
+        cap_hash=cap_hash,
+        time_zone=joined.time_zone,
+        confirmed=joined.confirmed_at is not None,
+        is_new=joined.ref == row["ref"],
+    )
+
+
+def _new_lead(
+    settings: Settings, submission: Submission, cap_hash: str, held: bool, now: datetime
+) -> dict[str, Any]:
+    return {
+        "ref": new_ref(),
+        "address_key": addresses.address_key(submission.email),
+        "cap_hash": cap_hash,
+        "email": submission.email,
+        "full_name": submission.full_name,
+        "phone": submission.phone,
+        "phone_typed": submission.phone_typed,
+        "country": submission.country,
+        "time_zone": submission.time_zone or settings.clinic.time_zone,
+        "language": submission.language,
+        "contact_by": submission.contact_by,
+        "contact_time": submission.contact_time,
+        "status": LeadStatus.HELD if held else LeadStatus.NEW,
+        "closed_reason": "",
+        "created_at": now,
+        "last_request_at": now,
+        "waiting_since": None if held else now,
+        "search_text": search_text(
+            submission.full_name, submission.email, submission.phone or submission.phone_typed
+        ),
+    }
+
+
+def _write_request(
+    session: Session,
+    vault: Vault,
+    submission: Submission,
+    lead_id: int,
+    receipt: str,
+    now: datetime,
+) -> int | None:
+    answers = {"conditions": submission.conditions, "message": submission.message}
+    row = {
+        "receipt": receipt,
+        "token": submission.token,
+        "lead_id": lead_id,
+        "channel": submission.channel,
+        "full_name": submission.full_name,
+        "email_typed": submission.email_typed,
+        "phone": submission.phone,
+        "phone_typed": submission.phone_typed,
+        "country": submission.country,
+        "contact_by": submission.contact_by,
+        "contact_time": submission.contact_time,
+        "time_zone": submission.time_zone,
+        "language": submission.language,
+        "page": submission.page,
+        "touch": dict(submission.touch),
+        "answers": vault.seal("request", "answers", receipt, json.dumps(answers)),
+        "screening": Screening.HELD if submission.held_reason else Screening.ACCEPTED,
+        "held_reason": submission.held_reason,
+        "packet_note": "",
+        "created_at": now,
+    }
+    request_id: int | None = session.scalar(
+        _insert(session)(Request.__table__)
+        .values(row)
+        .on_conflict_do_nothing(index_elements=["token"])
+        .returning(Request.id)
+    )
+    return request_id
+
+
+def _write_consents(
+    session: Session, submission: Submission, lead_id: int, request_id: int, now: datetime
+) -> None:
+    rows = [
+        {
+            "lead_id": lead_id,
+            "request_id": request_id,
+            "kind": given.kind,
+            "text_version": given.text_version,
+            "text_sha256": given.text_sha256,
+            "language": given.language,
+            "page": submission.page,
+            "given_at": now,
+        }
+        for given in submission.consents
+    ]
+    if rows:
+        session.execute(insert(Consent.__table__), rows)  # type: ignore[arg-type]
+
+
+def _insert(session: Session) -> Any:
+    return sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert

@@ -1,0 +1,71 @@
+"""Languages: which one a page speaks, and what every template knows of the clinic and of it."""
+
+from typing import Any
+
+from flask import Flask, g, request, url_for
+from flask_babel import Babel, refresh
+from flask_login import current_user
+
+from leadcapture.web import LANGUAGES, settings
+
+DEFAULT = "en"
+
+
+def register(app: Flask) -> None:
+    """Let pages be translated, and tell templates who we are."""
+    Babel(app, default_locale=DEFAULT, locale_selector=page_language)
+    app.context_processor(_known_to_templates)
+
+
+def speak(language: str) -> str:
+    """Make the rest of this request speak ``language``, if we do; what is spoken then."""
+    if language in LANGUAGES:
+        g.language = language
+        refresh()
+    return page_language()
+
+
+def page_language() -> str:
+    """The page's language: chosen by link, else the staff member's, else the browser's."""
+    if "language" in g:
+        return str(g.language)
+    chosen = (request.view_args or {}).get("language") or request.args.get("lang", "")
+    return next(
+        (language for language in (chosen, _of_staff()) if language in LANGUAGES),
+        browser_language(),
+    )
+
+
+def browser_language() -> str:
+    """What the browser asks for, among what we speak."""
+    return request.accept_languages.best_match(list(LANGUAGES)) or DEFAULT
+
+
+def _of_staff() -> str:
+    # Pages for patients never look for a session: they would set a cookie to keep it.
+    if request.blueprint in (None, "public"):
+        return ""
+    return getattr(current_user, "language", "") if hasattr(request, "endpoint") else ""
+
+
+def _known_to_templates() -> dict[str, Any]:
+    return {
+        "clinic": settings().clinic,
+        "locale": page_language(),
+        "language_links": _links(),
+    }
+
+
+def _links() -> list[dict[str, Any]]:
+    spoken = page_language()
+    return [
+        {"code": code, "name": name, "href": _same_page(code), "is_current": code == spoken}
+        for code, name in LANGUAGES.items()
+    ]
+
+
+def _same_page(language: str) -> str:
+    # The address as it was asked for could lead elsewhere ("//evil.example"): it is never used.
+    if request.endpoint in (None, "static", "public.request_form"):
+        return url_for("public.request_form", language=language)
+    return url_for(request.endpoint, **{**(request.view_args or {}), "lang": language})

@@ -1,0 +1,1 @@
+"""The life of a lead: pipeline, timeline, follow-up plan, duplicates, search."""

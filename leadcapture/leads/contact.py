@@ -1,0 +1,94 @@
+"""Contact: what a person of the clinic did with a lead, from a call to a note."""
+
+import enum
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from leadcapture.leads import pipeline, timeline
+from leadcapture.models import Lead, LeadStatus
+from leadcapture.outbox import stops
+from leadcapture.vault import Vault
+
+LONGEST_NOTE = 5_000
+
+
+class CallOutcome(enum.StrEnum):
+    REACHED = "reached"
+    LEFT_MESSAGE = "left_message"
+    NO_ANSWER = "no_answer"
+
+
+def log_call(
+    session: Session,
+    vault: Vault,
+    lead: Lead,
+    actor_id: int,
+    now: datetime,
+    outcome: CallOutcome,
+    note: str = "",
+) -> int:
+    """Record a call; how many follow-ups it cancelled.
+
+    A conversation answers the person: nobody waits any more, no follow-up leaves, a new lead
+    is contacted. A try is recorded and the person keeps waiting.
+    """
+    cancelled = 0
+    if outcome is CallOutcome.REACHED:
+        lead.waiting_since = None
+        session.flush()
+        cancelled = stops.cancel_follow_ups(session, lead.id, "contacted", now)
+    timeline.record(
+        session,
+        lead.id,
+        "call_logged",
+        now,
+        actor_id=actor_id,
+        facts={"outcome": outcome, "follow_ups_cancelled": cancelled},
+        note=note,
+        vault=vault,
+    )
+    if outcome is CallOutcome.REACHED and lead.status is LeadStatus.NEW:
+        pipeline.change_status(session, lead, LeadStatus.CONTACTED, actor_id, now)
+    return cancelled
+
+
+def add_note(
+    session: Session, vault: Vault, lead: Lead, actor_id: int, now: datetime, text: str
+) -> None:
+    """Add a note; it is sealed, because staff write of health there."""
+    timeline.record(
+        session, lead.id, "note_added", now, actor_id=actor_id, note=text, vault=vault
+    )
+
+
+def assign(session: Session, lead: Lead, owner_id: int, actor_id: int, now: datetime) -> bool:
+    """Make a person the lead's owner; False where they were already."""
+    if lead.owner_id == owner_id:
+        return False
+    lead.owner_id = owner_id
+    session.flush()
+    timeline.record(
+        session,
+        lead.id,
+        "assigned",
+        now,
+        actor_id=actor_id,
+        facts={"to_actor": owner_id == actor_id},
+    )
+    return True
+
+
+def cancel_follow_ups(session: Session, lead: Lead, actor_id: int, now: datetime) -> int:
+    """Cancel, by hand, the follow-ups that have not left; how many there were."""
+    cancelled = stops.cancel_follow_ups(session, lead.id, "staff_cancelled", now)
+    if cancelled:
+        timeline.record(
+            session,
+            lead.id,
+            "follow_ups_cancelled",
+            now,
+            actor_id=actor_id,
+            facts={"follow_ups_cancelled": cancelled},
+        )
+    return cancelled

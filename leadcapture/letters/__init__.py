@@ -1,0 +1,16 @@
+"""What we write: packets, letters, their versions, the claims guard, the bytes that leave."""
+
+from leadcapture.letters.compose import Envelope, NotAnAddress, UnsafeHeader, plain_address
+from leadcapture.letters.greeting import greeting
+from leadcapture.letters.letter import write_letter
+from leadcapture.letters.shipped import publish_shipped
+
+__all__ = [
+    "Envelope",
+    "NotAnAddress",
+    "UnsafeHeader",
+    "greeting",
+    "plain_address",
+    "publish_shipped",
+    "write_letter",
+]

@@ -1,0 +1,260 @@
+"""A letter as the bytes that leave us: RFC 5322 and MIME, put together by hand, then read back.
+
+By hand, because the same bytes must come out on every try, and because a packet of half a
+megabyte is encoded once, not once a message. Read back, because what a parser finds in the
+header is what the world will believe.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email import policy
+from email.header import decode_header, make_header
+from email.parser import HeaderParser
+from email.utils import format_datetime
+from functools import lru_cache
+from typing import Any
+
+import idna
+
+from leadcapture.letters.mail_html import Written
+from leadcapture.letters.placeholders import checked_link
+
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ADDRESS = re.compile(rf"({_ATEXT}+(?:\.{_ATEXT}+)*)@({_LABEL}(?:\.{_LABEL})*)")
+_MESSAGE_ID = re.compile(r"<[A-Za-z0-9._+=-]{1,120}@[A-Za-z0-9.-]{1,120}>")
+_FILENAME = re.compile(r"[a-z0-9-]{1,60}\.[a-z]{1,5}")
+_PLAIN_WORDS = re.compile(r"[\x20-\x7e]*")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9 &'.,-]+")
+_FOLD = re.compile(r"\r\n(?=[ \t])")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+_COMPAT32 = HeaderParser(policy=policy.compat32)
+_DEFAULT = HeaderParser(policy=policy.default)
+
+
+class UnsafeHeader(ValueError):
+    """A header would not be read back as exactly what was meant: the message must not leave."""
+
+
+class NotAnAddress(ValueError):
+    """A recipient or sender that is not one plain address. The message never quotes it."""
+
+
+class NeedsSmtpUtf8(NotAnAddress):
+    """The part before the @ is not ASCII: it needs SMTPUTF8 (RFC 6531), which we do not speak."""
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Who writes to whom, and what stays the same on every try: the Message-ID and the date.
+
+    Addresses are plain (``name@domain``); ``sender_name`` is the clinic's, never a visitor's.
+    ``unsubscribe_url`` adds the one-click headers of RFC 8058.
+    """
+
+    sender: str
+    sender_name: str
+    recipient: str
+    message_id: str
+    date: datetime
+    reply_to: str = ""
+    unsubscribe_url: str = ""
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file with its body already in base64, whose lines never begin with a dot."""
+
+    filename: str
+    encoded: bytes
+    media_type: str = "application/pdf"
+
+    @classmethod
+    def of(cls, filename: str, content: bytes, media_type: str = "application/pdf") -> "Attachment":
+        """The attachment for these bytes; the encoding is the costly part, so keep the result."""
+        return cls(filename, encode_content(content), media_type)
+
+
+def encode_content(content: bytes) -> bytes:
+    """Base64 in lines of 76 with CRLF, the last one ended too."""
+    return base64.encodebytes(content).replace(b"\n", b"\r\n")
+
+
+def plain_address(address: str) -> str:
+    """The address as SMTP carries it: ASCII, its domain in IDNA. Raises ``NotAnAddress``.
+
+    One address and nothing else: no display name, route, comment, quote or encoded word.
+    """
+    local, at, domain = address.rpartition("@")
+    if not at or len(address) > 254 or len(local) > 64:
+        raise NotAnAddress("not one plain address")
+    if not local.isascii():
+        raise NeedsSmtpUtf8("the name before the @ is not ASCII")
+    if not domain.isascii():
+        try:
+            domain = idna.encode(domain, uts46=True).decode("ascii")
+        except idna.IDNAError:
+            raise NotAnAddress("not one plain address") from None
+    if not _ADDRESS.fullmatch(f"{local}@{domain}") or "=?" in local or len(domain) > 253:
+        raise NotAnAddress("not one plain address")
+    return f"{local}@{domain}"
+
+
+def compose(envelope: Envelope, written: Written, attachments: Sequence[Attachment] = ()) -> bytes:
+    """The whole message: the same bytes for the same arguments, every line ended by CRLF.
+
+    Raises ``UnsafeHeader`` or ``NotAnAddress`` rather than let a doubtful header leave.
+    """
+    # "=_" occurs in neither quoted-printable nor base64, so no body can hold a boundary.
+    seed = hashlib.sha256(envelope.message_id.encode()).hexdigest()[:24]
+    outer, inner = f"=_{seed}.0", f"=_{seed}.1"
+    alternative = f'multipart/alternative; boundary="{inner}"'
+    mixed = f'multipart/mixed; boundary="{outer}"'
+    header = _header(envelope, written, mixed if attachments else alternative)
+
+    words = (
+        f"--{inner}\r\n".encode()
+        + _text_part("plain", written.text)
+        + f"--{inner}\r\n".encode()
+        + _text_part("html", written.html)
+        + f"--{inner}--\r\n".encode()
+    )
+    if not attachments:
+        return header + b"\r\n" + words
+    parts = [header, f"\r\n--{outer}\r\nContent-Type: {alternative}\r\n\r\n".encode(), words]
+    for attachment in attachments:
+        parts += [f"--{outer}\r\n".encode(), _attachment_header(attachment), attachment.encoded]
+    parts.append(f"--{outer}--\r\n".encode())
+    return b"".join(parts)
+
+
+def _header(envelope: Envelope, written: Written, content_type: str) -> bytes:
+    sender, recipient = plain_address(envelope.sender), plain_address(envelope.recipient)
+    if not _MESSAGE_ID.fullmatch(envelope.message_id):
+        raise UnsafeHeader("Message-ID")
+    if envelope.date.tzinfo is None:
+        raise UnsafeHeader("Date")
+    name = display_name(envelope.sender_name)
+    intended = [
+        ("From", f"{_phrase(name)} <{sender}>" if name else sender),
+        ("To", recipient),
+        ("Subject", _unstructured(written.subject)),
+        ("Date", format_datetime(envelope.date)),
+        ("Message-ID", envelope.message_id),
+        ("Auto-Submitted", "auto-generated"),
+        ("Content-Language", written.language),
+        ("MIME-Version", "1.0"),
+        ("Content-Type", content_type),
+    ]
+    if envelope.reply_to:
+        intended.insert(5, ("Reply-To", plain_address(envelope.reply_to)))
+    if envelope.unsubscribe_url:
+        intended[-3:-3] = [
+            ("List-Unsubscribe", f"<{checked_link(envelope.unsubscribe_url)}>"),
+            ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ]
+    block = "".join(f"{name}: {value}\r\n" for name, value in intended)
+    _read_back(block, intended, written.subject)
+    return block.encode("ascii")
+
+
+def _read_back(block: str, intended: list[tuple[str, str]], subject: str) -> None:
+    """Parse the header as both kinds of Python's parsers do, and accept nothing unexpected."""
+    unfolded = _FOLD.sub("", block)
+    lines = [f"{name}: {_FOLD.sub('', value)}" for name, value in intended]
+    if not block.isascii() or re.sub(r"\r\n", "", unfolded) != "".join(lines):
+        raise UnsafeHeader("the header is not what was written")
+    if any(c < " " or c == "\x7f" for c in "".join(lines)) or max(map(len, lines)) > 998:
+        raise UnsafeHeader("a control character or an endless line in the header")
+    for parser in (_COMPAT32, _DEFAULT):
+        message = parser.parsestr(block + "\r\n", headersonly=True)
+        if message.keys() != [name for name, _ in intended] or message.defects:
+            raise UnsafeHeader("the header is read back with other names")
+    old = _COMPAT32.parsestr(block + "\r\n", headersonly=True)
+    new = _DEFAULT.parsestr(block + "\r\n", headersonly=True)
+    for name, value in intended:
+        plain = _FOLD.sub("", value)
+        if _FOLD.sub("", str(old[name])) != plain:
+            raise UnsafeHeader(name)
+        if name == "Subject" and (
+            str(make_header(decode_header(plain))) != subject or str(new[name]) != subject
+        ):
+            raise UnsafeHeader(name)
+        if name in ("From", "To", "Reply-To") and not _is_one_address(new[name], value):
+            raise UnsafeHeader(name)
+
+
+def _is_one_address(header: Any, value: str) -> bool:
+    wanted = value.rpartition("<")[2].rstrip(">")
+    addresses = header.addresses
+    return (
+        len(addresses) == 1
+        and addresses[0].addr_spec == wanted
+        and not header.defects
+        and "\n" not in str(header)
+        and "\r" not in str(header)
+    )
+
+
+@lru_cache(maxsize=64)
+def display_name(name: str) -> str:
+    """A sender's name made of letters, digits and plain punctuation; anything else is dropped."""
+    tidy = "".join(
+        c for c in unicodedata.normalize("NFC", name) if c.isalpha() or c in "0123456789 &'.,-"
+    )
+    return " ".join(tidy.split())[:64]
+
+
+def _phrase(name: str) -> str:
+    # Letters, digits and these marks need only quotes: nothing in them ends a quoted string.
+    return f'"{name}"' if _PLAIN_NAME.fullmatch(name) else _encoded_words(name)
+
+
+def _unstructured(text: str) -> str:
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in text):
+        raise UnsafeHeader("Subject")
+    if len(text) > 200 or text != text.strip() or not text:
+        raise UnsafeHeader("Subject")
+    if _PLAIN_WORDS.fullmatch(text) and "=?" not in text:
+        return text
+    return _encoded_words(text)
+
+
+def _encoded_words(text: str) -> str:
+    """RFC 2047 base64 words of whole characters, each on its own line, none over 75 long."""
+    words, run = [], b""
+    for character in text:
+        piece = character.encode()
+        if len(run) + len(piece) > 42:
+            words.append(run)
+            run = b""
+        run += piece
+    words.append(run)
+    return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(word).decode()}?=" for word in words)
+
+
+def _text_part(subtype: str, text: str) -> bytes:
+    lines = _LINE_END.sub("\r\n", text)
+    body = binascii.b2a_qp(lines.encode("utf-8", "replace"), istext=True)
+    head = (
+        f"Content-Type: text/{subtype}; charset=utf-8\r\n"
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+    )
+    return head.encode() + body + (b"" if body.endswith(b"\r\n") else b"\r\n")
+
+
+def _attachment_header(attachment: Attachment) -> bytes:
+    if not _FILENAME.fullmatch(attachment.filename):
+        raise UnsafeHeader("the file name of an attachment")
+    return (
+        f'Content-Type: {attachment.media_type}; name="{attachment.filename}"\r\n'
+        f'Content-Disposition: attachment; filename="{attachment.filename}"\r\n'
+        "Content-Transfer-Encoding: base64\r\n\r\n"
+    ).encode()

@@ -1,0 +1,73 @@
+"""Migrations: the schema comes up to date, then the shipped texts are published."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import flask_migrate
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from flask import Flask
+from sqlalchemy import Connection, text
+
+from leadcapture.app import create_app
+from leadcapture.database import Base, db
+from leadcapture.letters.shipped import publish_shipped
+from leadcapture.settings import Settings
+from leadcapture.web import migrations_folder, utc_now
+
+_LOCK = 7_355_608
+
+
+def upgrade(settings: Settings, revision: str = "head") -> None:
+    """Bring the database up to ``revision`` and publish what texts are new. Safe to repeat."""
+    app = create_app(settings)
+    with app.app_context(), _alone(app):
+        _quietly(flask_migrate.upgrade, str(migrations_folder()), revision)
+        if revision == "head":
+            publish_shipped(db.session(), utc_now(), settings.clinic)
+            db.session.commit()
+
+
+def downgrade(settings: Settings, revision: str) -> None:
+    """Take the database back to ``revision``."""
+    app = create_app(settings)
+    with app.app_context(), _alone(app):
+        _quietly(flask_migrate.downgrade, str(migrations_folder()), revision)
+
+
+def differences(settings: Settings) -> list[object]:
+    """What the models say and the migrated database does not; empty where they agree."""
+    app = create_app(settings)
+    with app.app_context(), db.engine.connect() as connection:
+        return [
+            difference
+            for difference in compare_metadata(_context(connection), Base.metadata)
+            if "lead_search" not in str(difference)
+        ]
+
+
+def _context(connection: Connection) -> MigrationContext:
+    return MigrationContext.configure(connection, opts={"compare_type": True})
+
+
+@contextmanager
+def _alone(app: Flask) -> Iterator[None]:
+    """Let one process migrate a PostgreSQL at a time; SQLite's own lock does it there."""
+    with app.app_context():
+        if db.engine.dialect.name != "postgresql":
+            yield
+            return
+        with db.engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+            connection.commit()
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
+                connection.commit()
+
+
+def _quietly(command: object, directory: str, revision: str) -> None:
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    command(directory=directory, revision=revision)  # type: ignore[operator]

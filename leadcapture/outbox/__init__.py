@@ -1,0 +1,1 @@
+"""How a message leaves: queue, dispatch, the SMTP session, the reply table, suppressions."""

@@ -1,0 +1,96 @@
+"""What is checked again when a letter is about to leave."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from leadcapture.models import (
+    Consent,
+    ConsentKind,
+    Lead,
+    LeadStatus,
+    Message,
+    MessageKind,
+    MessageState,
+)
+from leadcapture.outbox import hours, stops
+
+DAILY_FOLLOW_UPS = 1
+MONTHLY_FOLLOW_UPS = 5
+MONTHLY_MAIL_UNCONFIRMED = 3
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A letter does not leave: the state it takes, the word why, and when to ask again."""
+
+    state: MessageState
+    reason: str
+    due_at: datetime | None = None
+
+
+def refusal(session: Session, message: Message, now: datetime) -> Refusal | None:
+    """Why this message may not leave now; None where it may."""
+    if message.not_after is not None and now > message.not_after:
+        return Refusal(MessageState.EXPIRED, "too_late")
+    if message.kind == MessageKind.STAFF_ALERT:
+        return None
+    if stops.is_suppressed(session, message.cap_hash, message.kind):
+        return Refusal(MessageState.SUPPRESSED, "unsubscribed")
+    if message.kind == MessageKind.FOLLOW_UP:
+        return _follow_up_refusal(session, message, now)
+    return None
+
+
+def _follow_up_refusal(session: Session, message: Message, now: datetime) -> Refusal | None:
+    lead = session.get(Lead, message.lead_id) if message.lead_id else None
+    if lead is None:
+        return Refusal(MessageState.CANCELLED, "erased")
+    if lead.status is not LeadStatus.NEW:
+        return Refusal(MessageState.CANCELLED, f"status_{lead.status}")
+    if not _agreed_to_follow_ups(session, lead.id):
+        return Refusal(MessageState.CANCELLED, "consent_withdrawn")
+    if not hours.is_open(now, message.time_zone):
+        later = hours.next_open(now, message.time_zone)
+        return Refusal(MessageState.QUEUED, "quiet_hours", later)
+    return _cap_refusal(session, message, lead, now)
+
+
+def _agreed_to_follow_ups(session: Session, lead_id: int) -> bool:
+    standing = select(Consent.id).where(
+        Consent.lead_id == lead_id,
+        Consent.kind == ConsentKind.FOLLOW_UPS,
+        Consent.withdrawn_at.is_(None),
+    )
+    return session.scalar(standing.limit(1)) is not None
+
+
+def _cap_refusal(
+    session: Session, message: Message, lead: Lead, now: datetime
+) -> Refusal | None:
+    """Per address over all kinds and leads: one follow-up a day, five in 30 days.
+
+    An address that nobody has confirmed gets three messages of any kind in 30 days.
+    """
+
+    def left(since: timedelta, *kinds: MessageKind) -> int:
+        counted = select(func.count()).where(
+            Message.cap_hash == message.cap_hash,
+            Message.kind.in_(kinds),
+            Message.state.in_((MessageState.SENT, MessageState.SENDING, MessageState.UNCERTAIN)),
+            Message.state_at > now - since,
+            Message.id != message.id,
+        )
+        return session.scalar(counted) or 0
+
+    if left(timedelta(days=1), MessageKind.FOLLOW_UP) >= DAILY_FOLLOW_UPS:
+        return Refusal(MessageState.SUPPRESSED, "capped_daily")
+    if left(timedelta(days=30), MessageKind.FOLLOW_UP) >= MONTHLY_FOLLOW_UPS:
+        return Refusal(MessageState.SUPPRESSED, "capped_monthly")
+    if lead.confirmed_at is None:
+        kinds = (MessageKind.FOLLOW_UP, MessageKind.PACKET, MessageKind.PACKET_LINK)
+        if left(timedelta(days=30), *kinds) >= MONTHLY_MAIL_UNCONFIRMED:
+            return Refusal(MessageState.SUPPRESSED, "capped_unconfirmed")
+    return None

@@ -1,0 +1,95 @@
+"""The queue: a message is written in the transaction of its cause, once for each dedupe key."""
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from leadcapture.models import Message, MessageKind, MessageState
+from leadcapture.vault import Vault
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A message before it has a row. ``dedupe_key`` says what must exist once.
+
+    ``letter`` and ``packets`` are ids of letter versions, pinned now so that what leaves in a
+    month is what was meant today. ``values`` fill the placeholders.
+    """
+
+    kind: MessageKind
+    dedupe_key: str
+    recipient: str
+    language: str
+    time_zone: str
+    due_at: datetime
+    letter: int
+    packets: tuple[int, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    step: str = ""
+    lead_id: int | None = None
+    request_id: int | None = None
+    cap_hash: str = ""
+    not_after: datetime | None = None
+    ref: str = field(default_factory=lambda: new_ref())
+
+
+def new_ref() -> str:
+    """A public reference: 128 random bits, 22 characters."""
+    return secrets.token_urlsafe(16)
+
+
+def enqueue(
+    session: Session, vault: Vault, mail_domain: str, drafts: Iterable[Draft], now: datetime
+) -> None:
+    """Queue the drafts; one whose dedupe key is already known changes nothing."""
+    rows = [_row(vault, mail_domain, draft, now) for draft in drafts]
+    if not rows:
+        return
+    # Nothing that differs between the dialects is used beyond the name of the construct.
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    session.execute(
+        insert(Message.__table__).on_conflict_do_nothing(index_elements=["dedupe_key"]),  # type: ignore[arg-type]
+        rows,
+    )
+
+
+def open_payload(vault: Vault, message: Message) -> dict[str, Any]:
+    """``letter``, ``packets`` and ``values`` as they were pinned."""
+    payload: dict[str, Any] = json.loads(
+        vault.open("message", "payload", message.ref, message.payload)
+    )
+    return payload
+
+
+def _row(vault: Vault, mail_domain: str, draft: Draft, now: datetime) -> dict[str, Any]:
+    payload = {"letter": draft.letter, "packets": draft.packets, "values": dict(draft.values)}
+    return {
+        "ref": draft.ref,
+        "kind": draft.kind,
+        "step": draft.step,
+        "dedupe_key": draft.dedupe_key,
+        "lead_id": draft.lead_id,
+        "request_id": draft.request_id,
+        "recipient": draft.recipient,
+        "cap_hash": draft.cap_hash,
+        "language": draft.language,
+        "time_zone": draft.time_zone,
+        "priority": draft.kind.priority,
+        "payload": vault.seal("message", "payload", draft.ref, json.dumps(payload)),
+        "state": MessageState.QUEUED,
+        "reason": "",
+        "due_at": draft.due_at,
+        "not_after": draft.not_after,
+        "fence": 0,
+        "attempts": 0,
+        "doubts": 0,
+        "mail_id": f"<{draft.ref}@{mail_domain}>",
+        "created_at": now,
+        "state_at": now,
+    }

@@ -1,0 +1,107 @@
+"""What each answer of the relay means: one table."""
+
+import enum
+import random
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+class Phase(enum.StrEnum):
+    """How far a send had come. The dot's byte is the border between safe and uncertain."""
+
+    CONNECT = "connect"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    BODY = "body"
+    DOT = "dot"
+
+
+class Verdict(enum.StrEnum):
+    SENT = "sent"
+    BACK_OFF = "back_off"
+    FAILED = "failed"
+    FAILED_AND_SUPPRESS = "failed_and_suppress"
+    MAILBOX_FULL = "mailbox_full"
+    POLICY = "policy"
+    RELAY_DOWN = "relay_down"
+    HOLD_QUEUE = "hold_queue"
+    UNCERTAIN = "uncertain"
+    NONSENSE = "nonsense"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer: its code, or None where the connection was lost or silent; RFC 3463 status."""
+
+    phase: Phase
+    code: int | None = None
+    enhanced: str = ""
+    policy_words: bool = False
+
+
+_POLICY_WORDS = re.compile(
+    rb"spam|block|polic|reputation|blacklist|denylist|not authori|dmarc|spf|dkim", re.IGNORECASE
+)
+_ENHANCED = re.compile(rb"^\s*([245]\.\d{1,3}\.\d{1,3})\b")
+
+
+def read_reply(phase: Phase, code: int, text: bytes) -> Reply:
+    """The reply without its words: they may repeat the address (RFC 5321 §4.2, RFC 3463)."""
+    found = _ENHANCED.match(text)
+    return Reply(phase, code, found[1].decode() if found else "", bool(_POLICY_WORDS.search(text)))
+
+
+def judge(reply: Reply) -> Verdict:
+    """What follows from a reply: DELIVERY's table, row by row."""
+    if reply.code is None:
+        return _judge_loss(reply.phase)
+    kind = reply.code // 100
+    if kind == 2 and reply.phase is Phase.DOT:
+        return Verdict.SENT
+    if kind == 4:
+        return _judge_transient(reply)
+    if kind == 5:
+        return _judge_permanent(reply)
+    return Verdict.NONSENSE
+
+
+def _judge_loss(phase: Phase) -> Verdict:
+    if phase in (Phase.CONNECT, Phase.AUTH):
+        return Verdict.RELAY_DOWN
+    return Verdict.UNCERTAIN if phase is Phase.DOT else Verdict.BACK_OFF
+
+
+def _judge_transient(reply: Reply) -> Verdict:
+    if reply.phase in (Phase.CONNECT, Phase.AUTH):
+        return Verdict.RELAY_DOWN
+    if reply.phase is Phase.RCPT and (reply.code == 452 or reply.enhanced in ("4.2.2", "4.5.2")):
+        return Verdict.MAILBOX_FULL
+    return Verdict.BACK_OFF
+
+
+def _judge_permanent(reply: Reply) -> Verdict:
+    # The relay refuses us, not this letter: failing letters for it would lose them.
+    if reply.phase in (Phase.CONNECT, Phase.AUTH, Phase.MAIL):
+        return Verdict.HOLD_QUEUE
+    if reply.phase is Phase.RCPT:
+        if reply.enhanced.startswith("5.1.") or reply.enhanced == "5.2.1":
+            return Verdict.FAILED_AND_SUPPRESS
+        if reply.enhanced == "5.2.2" or reply.code == 552:
+            return Verdict.MAILBOX_FULL
+        if reply.enhanced.startswith("5.7.") or (not reply.enhanced and reply.policy_words):
+            return Verdict.POLICY
+    return Verdict.FAILED
+
+
+def back_off(attempt: int, phase: Phase) -> timedelta:
+    """How long to wait after try ``attempt`` (1 is the first): 1, 3, 9, 27, 81 min, then 4 h.
+
+    Each is spread by ±20 %. A deferral at RCPT waits 5 minutes at least (greylisting).
+    """
+    base = min(timedelta(hours=4), timedelta(minutes=1) * 3 ** min(attempt - 1, 10))
+    if phase is Phase.RCPT:
+        base = max(base, timedelta(minutes=6, seconds=15))
+    return base * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing

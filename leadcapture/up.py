@@ -1,0 +1,131 @@
+"""`leadcapture up`: the whole service on one machine, with embedded defaults."""
+
+import base64
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from leadcapture.settings import SECRETS_FILE
+
+STOP_WITHIN = 40.0
+CALM = 2.0
+
+
+def make_secrets(data_dir: Path) -> None:
+    """Write ``secrets.env`` once: keys that this installation alone has, readable by us alone."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = data_dir / SECRETS_FILE
+    lines = [
+        f"LEADCAPTURE_SECRET_KEY={secrets.token_urlsafe(48)}",
+        f"LEADCAPTURE_SEAL_KEYS=k001:{_key()}",
+        f"LEADCAPTURE_HASH_KEY={_key()}",
+    ]
+    with contextlib.suppress(FileExistsError):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write("\n".join(lines) + "\n")
+
+
+def embedded_defaults(given: Mapping[str, str], port: int) -> dict[str, str]:
+    """What stands in for settings that nobody gave, save the mailbox's."""
+    defaults = {"LEADCAPTURE_PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    return {name: value for name, value in defaults.items() if name not in given}
+
+
+def mailbox_settings(data_dir: Path, port: int) -> dict[str, str]:
+    """The settings that send mail to the embedded mailbox instead of a relay."""
+    return {
+        "LEADCAPTURE_SMTP_HOST": "127.0.0.1",
+        "LEADCAPTURE_SMTP_PORT": str(port),
+        "LEADCAPTURE_SMTP_SECURITY": "none",
+        "LEADCAPTURE_MAILBOX_DIR": str(data_dir / "mailbox"),
+    }
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_free(port: int) -> bool:
+    """True where nobody listens on this port of loopback."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+class Supervisor:
+    """Runs web and scheduler as processes, starts again what dies, stops both on a signal."""
+
+    def __init__(self, environ: Mapping[str, str], port: int) -> None:
+        self._environ = dict(environ)
+        self._commands = {
+            "web": ["web", "--port", str(port)],
+            "scheduler": ["scheduler"],
+        }
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, float] = {}
+        self._stopping = False
+
+    def run(self) -> int:
+        """Run until SIGTERM or Ctrl-C; 0 where both ended by themselves in time."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask_to_stop)
+        while not self._stopping:
+            for name in self._commands:
+                self._keep(name)
+            time.sleep(0.2)
+        return self._stop()
+
+    def _keep(self, name: str) -> None:
+        process = self._running.get(name)
+        if process is not None and process.poll() is None:
+            return
+        if process is not None:
+            print(f"{name} ended with {process.returncode}; starting it again", file=sys.stderr)
+            # A process that dies at once would otherwise spin.
+            if time.monotonic() - self._started[name] < CALM:
+                time.sleep(CALM)
+        # A session of its own: Ctrl-C reaches us alone, and we stop both in order.
+        self._running[name] = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "leadcapture", *self._commands[name]],
+            env=self._environ,
+            start_new_session=True,
+        )
+        self._started[name] = time.monotonic()
+
+    def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _stop(self) -> int:
+        for process in self._running.values():
+            process.terminate()
+        deadline = time.monotonic() + STOP_WITHIN
+        clean = True
+        for name, process in self._running.items():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                print(f"{name} did not stop in time and is ended", file=sys.stderr)
+                process.kill()
+                clean = False
+        return 0 if clean else 1
+
+
+def _key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
