@@ -16,9 +16,9 @@ from leadcapture.settings import SECRETS_FILE, Settings, SettingsError, load
 @click.version_option(package_name="leadcapture")
 def main() -> None:
     """Lead capture for a clinic: the form, the packet, the follow-ups, the dashboard."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    # Libraries say what an address did at INFO; ours say what a reference did.
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("leadcapture").setLevel(logging.INFO)
 
 
 @main.command("up")
@@ -106,11 +106,13 @@ def add_staff(role: str) -> None:
 def demo() -> None:
     """Fill in thirty believable leads, one in every state, to look around with."""
     from leadcapture.app import create_app
-    from leadcapture.demo import fill
     from leadcapture.database import db
+    from leadcapture.demo import fill
     from leadcapture.web import now, vault
 
     settings = _settings(_embedded())
+    if settings.mailbox_dir is None:
+        _fail("The demo is for the embedded mailbox: here a real relay would be asked to mail it.")
     app = create_app(settings)
     with app.app_context():
         count = fill(db.session(), vault(), settings, now())

@@ -23,6 +23,8 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 BUSY_TIMEOUT_MS = 15_000
+# An error that quotes its parameters would put a patient's words into a log.
+_ALWAYS = {"pool_size": 10, "max_overflow": 20, "hide_parameters": True}
 
 
 class Base(DeclarativeBase):
@@ -98,8 +100,7 @@ def engine_options(url: str) -> dict[str, Any]:
                 "timeout": BUSY_TIMEOUT_MS / 1000,
                 "check_same_thread": False,
             },
-            "pool_size": 10,
-            "max_overflow": 20,
+            **_ALWAYS,
         }
     return {
         "connect_args": {
@@ -108,8 +109,7 @@ def engine_options(url: str) -> dict[str, Any]:
             "options": "-c timezone=UTC -c plan_cache_mode=force_custom_plan",
         },
         "pool_pre_ping": True,
-        "pool_size": 10,
-        "max_overflow": 20,
+        **_ALWAYS,
     }
 
 

@@ -10,6 +10,9 @@ from leadcapture.web import LANGUAGES, settings
 
 DEFAULT = "en"
 
+_FORM = "public.request_form"
+_FORM_POST = "public.receive_request"
+
 
 def register(app: Flask) -> None:
     """Let pages be translated, and tell templates who we are."""
@@ -45,7 +48,7 @@ def _of_staff() -> str:
     # Pages for patients never look for a session: they would set a cookie to keep it.
     if request.blueprint in (None, "public"):
         return ""
-    return getattr(current_user, "language", "") if hasattr(request, "endpoint") else ""
+    return str(getattr(current_user, "language", ""))
 
 
 def _known_to_templates() -> dict[str, Any]:
@@ -57,6 +60,10 @@ def _known_to_templates() -> dict[str, Any]:
 
 
 def _links() -> list[dict[str, Any]]:
+    """This page in each language; none where the page is an answer that no link can repeat."""
+    rule = request.url_rule
+    if rule is not None and "GET" not in (rule.methods or ()) and request.endpoint != _FORM_POST:
+        return []
     spoken = page_language()
     return [
         {"code": code, "name": name, "href": _same_page(code), "is_current": code == spoken}
@@ -66,6 +73,6 @@ def _links() -> list[dict[str, Any]]:
 
 def _same_page(language: str) -> str:
     # The address as it was asked for could lead elsewhere ("//evil.example"): it is never used.
-    if request.endpoint in (None, "static", "public.request_form"):
-        return url_for("public.request_form", language=language)
+    if request.endpoint in (None, "static", _FORM, _FORM_POST):
+        return url_for(_FORM, language=language)
     return url_for(request.endpoint, **{**(request.view_args or {}), "lang": language})

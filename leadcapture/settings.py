@@ -34,9 +34,7 @@ class Clinic:
     phone: str = "(858) 258-5090"
     phone_href: str = "tel:+18582585090"
     email: str = "info@cellebration.example"
-    postal_address: str = (
-        "Avenida Escazú, Building 202, Suite 401, Escazú, San José, Costa Rica"
-    )
+    postal_address: str = "Avenida Escazú, Building 202, Suite 401, Escazú, San José, Costa Rica"
     time_zone: str = "America/Costa_Rica"
 
 
@@ -272,9 +270,7 @@ def _read_relay(reader: _Reader) -> Relay:
     if security not in ("starttls", "tls", "none"):
         reader.wrong("SMTP_SECURITY", "must be starttls, tls or none")
     elif security == "none" and host not in _LOOPBACK:
-        reader.wrong(
-            "SMTP_SECURITY", "may be none on loopback only: mail would travel readable"
-        )
+        reader.wrong("SMTP_SECURITY", "may be none on loopback only: mail would travel readable")
     user, password = reader.text("SMTP_USER"), reader.text("SMTP_PASSWORD")
     if bool(user) != bool(password):
         reader.wrong("SMTP_PASSWORD", "goes together with LEADCAPTURE_SMTP_USER")

@@ -49,11 +49,6 @@ def now() -> datetime:
     return house().clock()
 
 
-def public_link(endpoint: str, **values: str) -> str:
-    """An absolute link under the configured public address, whatever Host was named."""
-    return settings().public_url + url_for(endpoint, **values)
-
-
 def asset(name: str) -> str:
     """The address of a static file, with a part of its hash so that it can be cached for ever."""
     return url_for("static", filename=name, v=_asset_hash(name))

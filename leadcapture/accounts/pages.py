@@ -66,7 +66,7 @@ def welcome(token: str) -> ResponseReturnValue:
 def account(token: str) -> ResponseReturnValue:
     """Make the account, sign its person in."""
     form = WelcomeForm()
-    if invitations.state_of(db.session, token, web.now()) != "open" or not form.validate():
+    if invitations.state_of(db.session(), token, web.now()) != "open" or not form.validate():
         return _welcome_page(token, form)
     new = invitations.NewAccount(
         name=form.name.data.strip(),
@@ -75,7 +75,7 @@ def account(token: str) -> ResponseReturnValue:
         language=str(get_locale() or "en")[:2],
     )
     try:
-        staff = invitations.accept(db.session, token, new, web.now())
+        staff = invitations.accept(db.session(), token, new, web.now())
         db.session.commit()
     except invitations.InvitationUsed:
         return _welcome_page(token, form)
@@ -97,7 +97,7 @@ def arrival() -> ResponseReturnValue:
 def _welcome_page(token: str, form: WelcomeForm) -> ResponseReturnValue:
     if len(token) > 100:
         abort(404)
-    state = invitations.state_of(db.session, token, web.now())
+    state = invitations.state_of(db.session(), token, web.now())
     page = render_template("accounts/welcome.html", form=form, state=state, token=token)
     if state == "open":
         return page, 422 if form.errors else 200

@@ -16,7 +16,7 @@ _SHORTEST_WORD = 4
 _ALWAYS = frozenset({"leadcapture", "clinic", "clinica", "password", "contrasena"})
 
 
-class Rules(PasswordUtil):  # type: ignore[misc]
+class Rules(PasswordUtil):
     """The rules, as Flask-Security asks for them."""
 
     def normalize(self, password: str) -> str:
@@ -40,17 +40,17 @@ def normal_form(password: str) -> str:
 def why_not(password: str, clinic: Clinic, about: dict[str, Any]) -> str:
     """Why this password will not do, in a sentence; empty where it will."""
     if not SHORTEST <= len(password) <= LONGEST:
-        return gettext(
+        return str(gettext(
             "Use %(shortest)s to %(longest)s characters. Four or five unrelated words are easy "
             "to remember.",
             shortest=SHORTEST,
             longest=LONGEST,
-        )
+        ))
     folded = _fold(password)
     own = (str(about.get("name", "")), str(about.get("email", "")).partition("@")[0])
     words = _ALWAYS.union(*(_words(text) for text in (clinic.name, *own)))
     if any(word in folded for word in words):
-        return gettext("Leave out the clinic's name, your own name and the word “password”.")
+        return str(gettext("Leave out the clinic's name, your own name and the word “password”."))
     return ""
 
 

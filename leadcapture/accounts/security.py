@@ -3,23 +3,25 @@
 from datetime import timedelta
 from typing import Any
 
-from flask import Flask, abort, redirect, request, session, url_for
-from flask.typing import ResponseReturnValue
+from flask import Flask, abort, current_app, redirect, request, session, url_for
+from flask.typing import ResponseValue
 from flask_limiter.util import get_remote_address
 from flask_security import LoginForm, Security, SQLAlchemyUserDatastore
 from flask_wtf import CSRFProtect
 from limits import parse
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
 
 from leadcapture import web
 from leadcapture.accounts.passwords import SHORTEST, Rules
 from leadcapture.database import db
-from leadcapture.limits import limiter
 from leadcapture.models import Role, Staff
 
 _WANTED = "wanted"
+_TRIES = "leadcapture.sign_in_tries"
 
 
-class SignInForm(LoginForm):  # type: ignore[misc]
+class SignInForm(LoginForm):
     """Address and password. Nobody is remembered, and no address says where to go next."""
 
     remember = None
@@ -32,8 +34,7 @@ def register(app: Flask) -> None:
     if "public" in app.blueprints:
         # The patient's form has a signed token of its own that outlives a session.
         csrf.exempt(app.blueprints["public"])
-    if "limiter" not in app.extensions:
-        limiter.init_app(app)
+    app.extensions[_TRIES] = MovingWindowRateLimiter(MemoryStorage())
     guard = Security(
         app,
         SQLAlchemyUserDatastore(db, Staff, Role),
@@ -86,15 +87,15 @@ _CONFIG: dict[str, Any] = {
 
 
 def _ask_to_sign_in(
-    _mechanisms: list[str] | None = None, headers: dict[str, str] | None = None
-) -> ResponseReturnValue:
+    _mechanisms: list[str], _headers: dict[str, str] | None
+) -> ResponseValue:
     # The place to return to is kept in the signed session, never taken from the address.
     if request.method == "GET" and request.blueprint == "dashboard":
         session[_WANTED] = [request.endpoint, request.view_args or {}]
     return redirect(url_for("security.login"), 303)
 
 
-def _refuse(_function: str, _roles: list[str] | None) -> ResponseReturnValue:
+def _refuse(_function: str, _roles: list[str] | None) -> ResponseValue:
     abort(403)
 
 
@@ -102,7 +103,7 @@ def _slow_guessing() -> None:
     if request.endpoint != "security.login" or request.method != "POST":
         return
     limit = parse(web.settings().sign_in_limit)
-    if not limiter.limiter.hit(limit, "sign-in", get_remote_address()):
+    if not current_app.extensions[_TRIES].hit(limit, get_remote_address()):
         abort(429)
 
 

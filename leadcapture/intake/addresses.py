@@ -84,15 +84,14 @@ def likely_meant(email: str) -> str | None:
     return None
 
 
-def is_missing(domain: str, seconds: float = _DNS_SECONDS) -> bool:
+def is_missing(domain: str, resolver: dns.resolver.Resolver | None = None) -> bool:
     """True only where the DNS says for certain that the domain does not exist (NXDOMAIN).
 
     A slow, broken or absent resolver is no reason to refuse a person.
     """
-    resolver = dns.resolver.Resolver(configure=False)
     try:
-        resolver.read_resolv_conf("/etc/resolv.conf")
-        resolver.resolve(domain, "MX", lifetime=seconds, raise_on_no_answer=False, search=False)
+        asked = resolver or dns.resolver.Resolver()
+        asked.resolve(domain, "MX", lifetime=_DNS_SECONDS, raise_on_no_answer=False, search=False)
     except dns.resolver.NXDOMAIN:
         return True
     except (dns.exception.DNSException, OSError):

@@ -1,10 +1,9 @@
 """Letters due: what a request makes us write, to the patient and to staff."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from leadcapture.leads import follow_ups
@@ -18,6 +17,15 @@ from leadcapture.vault import Vault
 
 UNCONFIRMED_DAILY, UNCONFIRMED_MONTHLY = 1, 3
 CONFIRMED_DAILY, CONFIRMED_MONTHLY = 5, 30
+
+_PACKETS_QUEUED = select(
+    func.count(), func.count().filter(Message.created_at > bindparam("day_ago"))
+).where(
+    Message.cap_hash == bindparam("cap_hash"),
+    Message.kind.in_((MessageKind.PACKET, MessageKind.PACKET_LINK)),
+    Message.state.not_in((MessageState.CANCELLED, MessageState.SUPPRESSED)),
+    Message.created_at > bindparam("month_ago"),
+)
 
 
 @dataclass(frozen=True)
@@ -96,14 +104,13 @@ def why_no_packet(session: Session, lead: Addressee, now: datetime) -> str:
         if lead.confirmed
         else (UNCONFIRMED_DAILY, UNCONFIRMED_MONTHLY)
     )
-    day_ago = now - timedelta(days=1)
     in_month, in_day = session.execute(
-        select(func.count(), func.count().filter(Message.created_at > day_ago)).where(
-            Message.cap_hash == lead.cap_hash,
-            Message.kind.in_((MessageKind.PACKET, MessageKind.PACKET_LINK)),
-            Message.state.not_in((MessageState.CANCELLED, MessageState.SUPPRESSED)),
-            Message.created_at > now - timedelta(days=30),
-        )
+        _PACKETS_QUEUED,
+        {
+            "cap_hash": lead.cap_hash,
+            "day_ago": now - timedelta(days=1),
+            "month_ago": now - timedelta(days=30),
+        },
     ).one()
     if in_day >= daily:
         return "sent_today"
@@ -131,8 +138,9 @@ def packet_draft(
         language=occasion.language,
         time_zone=occasion.lead.time_zone,
         due_at=now,
-        letter=versions["packet_letter" if kind is MessageKind.PACKET else "packet_link", "",
-                        occasion.language],
+        letter=versions[
+            "packet_letter" if kind is MessageKind.PACKET else "packet_link", "", occasion.language
+        ],
         packets=tuple(
             versions["packet", topic, occasion.language]
             for topic in packet_topics(occasion.conditions)
@@ -219,7 +227,7 @@ def _alert_draft(
     )
 
 
-def _patient_values(settings: Settings, occasion: Occasion) -> Mapping[str, str]:
+def _patient_values(settings: Settings, occasion: Occasion) -> dict[str, str]:
     clinic = settings.clinic
     stop = _link(settings, "stop", "stop", occasion.lead.cap_hash)
     return {

@@ -1,14 +1,15 @@
 """Receive: a submission becomes lead, request, consents, letters and alert in one transaction."""
 
 import json
-import logging
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import case, func, insert, literal, select, text, update
+from sqlalchemy import bindparam, case, func, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from leadcapture.database import Base
 from leadcapture.intake import addresses, letters_due
 from leadcapture.intake.submission import Received, Submission
 from leadcapture.leads import timeline
@@ -18,7 +19,8 @@ from leadcapture.outbox.queue import new_ref
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
-log = logging.getLogger(__name__)
+_CONSENTS = insert(Base.metadata.tables["consent"])
+_RECEIPT_OF_TOKEN = select(Request.receipt).where(Request.token == bindparam("token"))
 
 
 def receive(
@@ -71,7 +73,7 @@ def receive(
 
 def find_receipt(session: Session, token: str) -> str | None:
     """The receipt of the request that this token made; None where it made none."""
-    return session.scalar(select(Request.receipt).where(Request.token == token))
+    return session.scalar(_RECEIPT_OF_TOKEN, {"token": token})
 
 
 def release(
@@ -182,21 +184,8 @@ def _join_lead(
     changes nothing.
     """
     row = _new_lead(settings, submission, cap_hash, held, now)
-    statement = _insert(session)(Lead.__table__).values(row)
-    on_conflict: dict[str, Any] = {"last_request_at": Lead.last_request_at}
-    if not held:
-        reopened = Lead.status.in_((LeadStatus.CLOSED, LeadStatus.HELD))
-        on_conflict = {
-            "last_request_at": now,
-            "waiting_since": func.coalesce(Lead.waiting_since, statement.excluded.waiting_since),
-            "status": case((reopened, literal(LeadStatus.NEW.value)), else_=Lead.status),
-            "closed_reason": case((reopened, literal("")), else_=Lead.closed_reason),
-        }
-    joined = session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["address_key"], set_=on_conflict
-        ).returning(Lead.id, Lead.ref, Lead.time_zone, Lead.confirmed_at)
-    ).one()
+    dialect = session.get_bind().dialect.name
+    joined = session.execute(_join_statement(dialect, held), row).one()
     return letters_due.Addressee(
         id=joined.id,
         ref=joined.ref,
@@ -204,6 +193,33 @@ def _join_lead(
         time_zone=joined.time_zone,
         confirmed=joined.confirmed_at is not None,
         is_new=joined.ref == row["ref"],
+    )
+
+
+@cache
+def _join_statement(dialect: str, held: bool) -> Any:
+    """Built once: building it costs more than the database takes to run it."""
+    statement = _insert(dialect)(Lead.__table__)
+    on_conflict: dict[str, Any] = {"last_request_at": Lead.last_request_at}
+    if not held:
+        reopened = Lead.status.in_((LeadStatus.CLOSED, LeadStatus.HELD))
+        on_conflict = {
+            "last_request_at": statement.excluded.last_request_at,
+            "waiting_since": func.coalesce(Lead.waiting_since, statement.excluded.waiting_since),
+            "status": case((reopened, literal(LeadStatus.NEW.value)), else_=Lead.status),
+            "closed_reason": case((reopened, literal("")), else_=Lead.closed_reason),
+        }
+    return statement.on_conflict_do_update(
+        index_elements=["address_key"], set_=on_conflict
+    ).returning(Lead.id, Lead.ref, Lead.time_zone, Lead.confirmed_at)
+
+
+@cache
+def _request_statement(dialect: str) -> Any:
+    return (
+        _insert(dialect)(Request.__table__)
+        .on_conflict_do_nothing(index_elements=["token"])
+        .returning(Request.id)
     )
 
 
@@ -265,12 +281,8 @@ def _write_request(
         "packet_note": "",
         "created_at": now,
     }
-    request_id: int | None = session.scalar(
-        _insert(session)(Request.__table__)
-        .values(row)
-        .on_conflict_do_nothing(index_elements=["token"])
-        .returning(Request.id)
-    )
+    dialect = session.get_bind().dialect.name
+    request_id: int | None = session.scalar(_request_statement(dialect), row)
     return request_id
 
 
@@ -291,8 +303,8 @@ def _write_consents(
         for given in submission.consents
     ]
     if rows:
-        session.execute(insert(Consent.__table__), rows)  # type: ignore[arg-type]
+        session.execute(_CONSENTS, rows)
 
 
-def _insert(session: Session) -> Any:
-    return sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+def _insert(dialect: str) -> Any:
+    return sqlite.insert if dialect == "sqlite" else postgresql.insert

@@ -93,7 +93,7 @@ def counts(session: Session) -> Mapping[LeadStatus, int]:
     return dict(zip(LISTED, row, strict=True))
 
 
-def _from_key(wanted: Select[tuple[Lead]], key: Key | None) -> Select[tuple[Lead]]:
+def _from_key(wanted: Select[Lead], key: Key | None) -> Select[Lead]:
     order = tuple_(Lead.last_request_at, Lead.id)
     if key is None:
         return wanted.order_by(Lead.last_request_at.desc(), Lead.id.desc())

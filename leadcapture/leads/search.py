@@ -7,9 +7,19 @@ PostgreSQL. Both are asked for whole prefixes of words, which they answer at any
 import re
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 
 import phonenumbers
-from sqlalchemy import ColumnElement, Connection, bindparam, false, func, literal_column, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    false,
+    func,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.orm import Session
 
 from leadcapture.models import Lead
@@ -86,7 +96,7 @@ def _matching_tsvector(terms: list[tuple[str, ...]]) -> ColumnElement[bool]:
     query = " & ".join(
         "(" + " | ".join(f"'{word}':*" for word in alternatives) + ")" for alternatives in terms
     )
-    simple = literal_column("'simple'::regconfig")
+    simple: ColumnElement[str] = literal_column("'simple'::regconfig")
     vector = func.to_tsvector(simple, Lead.search_text)
     asked = func.to_tsquery(simple, bindparam("query", query, unique=True))
     return Lead.id.in_(select(Lead.id).where(vector.op("@@")(asked)).limit(REACH))
@@ -117,8 +127,7 @@ def _phone_words(phone: str) -> Iterator[str]:
         return
     yield digits
     if phone.startswith("+"):
-        try:
+        # Kept as it was typed where it cannot be read; its beginning and end still find it.
+        with suppress(phonenumbers.NumberParseException):
             yield str(phonenumbers.parse(phone).national_number)
-        except phonenumbers.NumberParseException:
-            pass  # Kept as it was typed; the whole number and its end still find it.
     yield "r" + digits[::-1]

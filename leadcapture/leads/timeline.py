@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from leadcapture.models import TimelineEntry
 from leadcapture.vault import Vault
 
+_ENTRY = insert(TimelineEntry.__table__)  # type: ignore[arg-type]
+
 
 def record(
     session: Session,
@@ -30,15 +32,16 @@ def record(
     if note and vault is None:
         raise ValueError("a note needs the vault")
     session.execute(
-        insert(TimelineEntry).values(
-            ref=ref,
-            lead_id=lead_id,
-            kind=kind,
-            at=now,
-            actor_id=actor_id,
-            request_id=request_id,
-            message_id=message_id,
-            facts=dict(facts or {}),
-            note=vault.seal("timeline_entry", "note", ref, note) if note and vault else None,
-        )
+        _ENTRY,
+        {
+            "ref": ref,
+            "lead_id": lead_id,
+            "kind": kind,
+            "at": now,
+            "actor_id": actor_id,
+            "request_id": request_id,
+            "message_id": message_id,
+            "facts": dict(facts or {}),
+            "note": vault.seal("timeline_entry", "note", ref, note) if note and vault else None,
+        },
     )

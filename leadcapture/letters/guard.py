@@ -108,6 +108,11 @@ _HONEST = [
         r"(?:not|never)\s+(?:yet\s+)?(?:been\s+)?(?:clinically\s+|scientifically\s+)?proven",
         rf"not\s+(?:been\s+)?(?:shown|known)\s+to\s+be\s+(?:better|safer|more\s+effective)\s+than\s+{_CARE}\s+"
         r"(?:care|treatments?|therapy|medicines?)",
+        r"(?:no\s+(?:treatment|procedure|therapy|medicine)\s+is|(?:is|are)\s+not)\s+"
+        r"(?:risk[\s-]free|(?:completely|entirely|totally)\s+safe|100\s?%|"
+        r"(?:without|free\s+of)\s+(?:any\s+)?(?:side|adverse)\s+effects?)",
+        r"(?:no\s+hay|no\s+existe)\s+(?:ningun\s+)?(?:tratamiento|procedimiento)s?\s+"
+        r"(?:sin\s+riesgos?|sin\s+efectos?\s+(?:secundari|advers)\w+|totalmente\s+segur[oa]s?)",
         r"no\s+(?:es|son|sea|sean)\s+(?:una?\s+)?curas?",
         r"no\s+(?:se\s+)?(?:cura|curan|hay\s+cura|existe\s+cura|tiene\s+cura)",
         rf"no\s+(?:esta|estan|ha\s+sido|han\s+sido)\s+(?:aprobad|registrad|autorizad)[oa]s?\s+(?:por|ante)\s+{_FDA_ES}",

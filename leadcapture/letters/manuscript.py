@@ -17,6 +17,7 @@ SHELF = next(
 
 LANGUAGES = ("en", "es")
 PACKET = "packet"
+LONGEST_SUBJECT = 150
 
 _RULE = "---"
 _FIXED_MARK = "<!-- fixed: what follows is the same in every text of this kind -->"
@@ -51,13 +52,15 @@ class Manuscript:
         if not text.startswith(_RULE + "\n") or not rule:
             raise BadManuscript("the text does not begin with its front matter")
         fields = dict.fromkeys(_FIELDS, "")
-        for line in head.splitlines():
+        for line in head.split("\n"):
             name, colon, value = line.partition(":")
             if not colon or name not in fields:
                 raise BadManuscript(f"unknown line in the front matter: {line[:40]!r}")
             fields[name] = value.strip()
         if not fields["subject"] or not fields["layout"].isdigit():
             raise BadManuscript("the front matter needs a subject and a layout number")
+        if len(fields["subject"]) > LONGEST_SUBJECT or not fields["subject"].isprintable():
+            raise BadManuscript("the subject is one line of at most 150 characters")
         body, _, fixed = rest.partition(_FIXED_MARK)
         return cls(
             layout=int(fields["layout"]),

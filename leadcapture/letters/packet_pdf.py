@@ -13,12 +13,14 @@ _WORDS = {
     "en": {"title": "Information packet", "page": "Page", "of": "of", "call": "Call us:"},
     "es": {"title": "Paquete informativo", "page": "Página", "of": "de", "call": "Llámenos:"},
 }
+# A packet is typeset once, for everybody: it may only say who we are.
+PACKET_NAMES = frozenset({"clinic_name", "clinic_phone", "postal_address"})
+
 _FILENAMES = {"en": "information-packet", "es": "paquete-informativo"}
 
 
 def typeset(packet: Manuscript, language: str, clinic: Clinic) -> bytes:
     """The packet as PDF/UA-1 (ISO 14289-1), its metadata neutral (PR-12)."""
-    # A packet is typeset once, for everybody: it may only say who we are.
     values = {
         "clinic_name": clinic.name,
         "clinic_phone": clinic.phone,

@@ -19,8 +19,8 @@ from leadcapture.letters.manuscript import (
     finish,
     fixed_block,
 )
-from leadcapture.letters.packet_pdf import typeset
-from leadcapture.letters.placeholders import UnknownPlaceholder, unknown_names
+from leadcapture.letters.packet_pdf import PACKET_NAMES, typeset
+from leadcapture.letters.placeholders import NAMES, UnknownPlaceholder, names_in
 from leadcapture.models.letter import LetterVersion
 from leadcapture.settings import Clinic
 
@@ -125,7 +125,8 @@ def check(text: str, kind: str, language: str) -> None:
     manuscript = Manuscript.read(text)
     if manuscript.fixed != fixed_block(kind, language):
         raise BadManuscript("the fixed block is missing or has been changed")
-    if unknown := unknown_names(text):
+    allowed = PACKET_NAMES if kind == PACKET else NAMES
+    if unknown := [name for name in names_in(text) if name not in allowed]:
         raise UnknownPlaceholder(", ".join(unknown))
     if found := findings(text):
         raise BlockedPhrase(found)

@@ -36,7 +36,7 @@ class Letter:
 
     @property
     def attachments(self) -> list[EmailMessage]:
-        return list(self.mail.iter_attachments())  # type: ignore[arg-type]
+        return list(self.mail.iter_attachments())
 
 
 def register(app: Flask) -> None:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -101,9 +102,7 @@ class Dispatcher:
         """True where nothing is due or a gate is closed; asked without a lock."""
         with reading(), self._session() as session:
             now = self._now(session)
-            return bool(gates.closed_gate(session, now)) or not ledger.is_anything_due(
-                session, now
-            )
+            return bool(gates.closed_gate(session, now)) or not ledger.is_anything_due(session, now)
 
     def _render(self, message: Message) -> bytes:
         with self._session() as session:
@@ -124,7 +123,7 @@ class Dispatcher:
     def _apply(
         self, session: Session, message: Message, refusal: policy.Refusal, now: datetime
     ) -> None:
-        changes: dict[str, object] = {"reason": refusal.reason}
+        changes: dict[str, Any] = {"reason": refusal.reason}
         if refusal.due_at is not None:
             # Waiting for the hours is no attempt.
             changes |= {"due_at": refusal.due_at, "attempts": Message.attempts - 1}
@@ -187,8 +186,13 @@ class Dispatcher:
         """The relay's trouble is not the letter's: it goes back and no attempt is counted."""
         reason = f"{reply.phase}_{reply.enhanced or reply.code or 'lost'}"
         ledger.settle(
-            session, message, MessageState.QUEUED, now,
-            reason=verdict.value, due_at=now, attempts=Message.attempts - 1,
+            session,
+            message,
+            MessageState.QUEUED,
+            now,
+            reason=verdict.value,
+            due_at=now,
+            attempts=Message.attempts - 1,
         )
         if verdict is Verdict.HOLD_QUEUE:
             gates.hold_queue(session, reason, now)
@@ -209,4 +213,3 @@ class Dispatcher:
 
     def _now(self, session: Session) -> datetime:
         return self.clock() if self.clock else database_now(session)
-

@@ -144,27 +144,49 @@ def resolve_doubts(session: Session, now: datetime, resend: Sequence[str]) -> in
     """After 30 minutes without evidence: resend once, or settle as sent, or hold for staff."""
     waiting = session.scalars(
         select(Message)
-        .where(
-            Message.state == MessageState.UNCERTAIN, Message.state_at <= now - DOUBT_WAITS
-        )
+        .where(Message.state == MessageState.UNCERTAIN, Message.state_at <= now - DOUBT_WAITS)
         .limit(500)
     ).all()
     for message in waiting:
         since = (MessageState.UNCERTAIN,)
         if message.kind not in resend:
             settle(
-                session, message, MessageState.SENT, now, since=since,
-                reason="assumed_sent", sent_at=message.state_at,
+                session,
+                message,
+                MessageState.SENT,
+                now,
+                since=since,
+                reason="assumed_sent",
+                sent_at=message.state_at,
             )
         elif message.doubts < 2:
             settle(
-                session, message, MessageState.QUEUED, now, since=since,
-                reason="resent_after_doubt", due_at=now,
+                session,
+                message,
+                MessageState.QUEUED,
+                now,
+                since=since,
+                reason="resent_after_doubt",
+                due_at=now,
             )
         else:
             settle(session, message, MessageState.HELD, now, since=since, reason="doubt_twice")
             ask_staff(session, message, "letter_uncertain", now)
     return len(waiting)
+
+
+def release(session: Session, message: Message, now: datetime) -> bool:
+    """A person decides that a held message shall be tried again; False where it is not held."""
+    return settle(
+        session,
+        message,
+        MessageState.QUEUED,
+        now,
+        since=(MessageState.HELD,),
+        reason="released",
+        due_at=now,
+        attempts=0,
+    )
 
 
 def note_attempt(

@@ -67,9 +67,7 @@ def _agreed_to_follow_ups(session: Session, lead_id: int) -> bool:
     return session.scalar(standing.limit(1)) is not None
 
 
-def _cap_refusal(
-    session: Session, message: Message, lead: Lead, now: datetime
-) -> Refusal | None:
+def _cap_refusal(session: Session, message: Message, lead: Lead, now: datetime) -> Refusal | None:
     """Per address over all kinds and leads: one follow-up a day, five in 30 days.
 
     An address that nobody has confirmed gets three messages of any kind in 30 days.

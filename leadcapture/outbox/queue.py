@@ -5,11 +5,13 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from leadcapture.database import Base
 from leadcapture.models import Message, MessageKind, MessageState
 from leadcapture.vault import Vault
 
@@ -51,12 +53,15 @@ def enqueue(
     rows = [_row(vault, mail_domain, draft, now) for draft in drafts]
     if not rows:
         return
+    session.execute(_statement(session.get_bind().dialect.name), rows)
+
+
+@cache
+def _statement(dialect: str) -> Any:
     # Nothing that differs between the dialects is used beyond the name of the construct.
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    session.execute(
-        insert(Message.__table__).on_conflict_do_nothing(index_elements=["dedupe_key"]),  # type: ignore[arg-type]
-        rows,
-    )
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    table = Base.metadata.tables["message"]
+    return insert(table).on_conflict_do_nothing(index_elements=["dedupe_key"])
 
 
 def open_payload(vault: Vault, message: Message) -> dict[str, Any]:

@@ -91,6 +91,10 @@ class RelaySession:
         except (OSError, smtplib.SMTPException, ValueError):
             self.close()
             raise Refused(Reply(phase)) from None
+        except BaseException:
+            # The intent could not be written. What was begun must end without its dot.
+            self.close()
+            raise
         _socket(client).settimeout(self._timeout)
         return True
 
@@ -166,9 +170,7 @@ class RelaySession:
                 timeout=self._timeout,
                 context=self._tls(),
             )
-        return _Client(
-            relay.host, relay.port, local_hostname=self._helo, timeout=self._timeout
-        )
+        return _Client(relay.host, relay.port, local_hostname=self._helo, timeout=self._timeout)
 
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self._relay.ca_file or None)

@@ -101,7 +101,7 @@ def back_off(attempt: int, phase: Phase) -> timedelta:
 
     Each is spread by ±20 %. A deferral at RCPT waits 5 minutes at least (greylisting).
     """
-    base = min(timedelta(hours=4), timedelta(minutes=1) * 3 ** min(attempt - 1, 10))
+    base = min(timedelta(hours=4), timedelta(minutes=1) * int(3 ** min(attempt - 1, 10)))
     if phase is Phase.RCPT:
         base = max(base, timedelta(minutes=6, seconds=15))
     return base * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing

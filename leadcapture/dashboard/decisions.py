@@ -1,0 +1,91 @@
+"""Decisions: release or discard a held request, settle a stuck letter, let mail flow again."""
+
+from flask import abort, flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from sqlalchemy import select
+
+from leadcapture import web
+from leadcapture.accounts.access import CARE, EVERYONE, me, staff_only
+from leadcapture.dashboard.blueprint import blueprint
+from leadcapture.database import db
+from leadcapture.intake import receive
+from leadcapture.leads import decisions
+from leadcapture.models import Message, Request, Task
+from leadcapture.outbox import gates
+from leadcapture.vault import SealBroken
+
+
+@blueprint.post("/requests/<receipt>/decision")
+@staff_only(*CARE)
+def request_decision(receipt: str) -> ResponseReturnValue:
+    """Release a held request, so that its packet goes out, or discard it."""
+    held = db.session.scalar(select(Request).where(Request.receipt == receipt))
+    if held is None:
+        abort(404)
+    decision = request.form.get("decision", "")
+    if decision == "release":
+        flash(_release(held))
+    elif decision == "discard":
+        flash(_discard(held))
+    else:
+        abort(400)
+    return redirect(url_for("dashboard.now"), 303)
+
+
+@blueprint.post("/letters/<ref>/settlement")
+@staff_only(*EVERYONE)
+def letter_settlement(ref: str) -> ResponseReturnValue:
+    """Take a stuck letter off the first page."""
+    message = db.session.scalar(select(Message).where(Message.ref == ref))
+    if message is None:
+        abort(404)
+    settled = decisions.settle_letter(db.session(), message, me().id, web.now())
+    db.session.commit()
+    flash(gettext("Settled.") if settled else gettext("A colleague had settled it already."))
+    return redirect(url_for("dashboard.now"), 303)
+
+
+@blueprint.post("/tasks/<ref>/completion")
+@staff_only(*EVERYONE)
+def task_completion(ref: str) -> ResponseReturnValue:
+    """Tick a task off."""
+    task = db.session.scalar(select(Task).where(Task.ref == ref))
+    if task is None:
+        abort(404)
+    done = decisions.finish_task(db.session(), task, me().id, web.now())
+    db.session.commit()
+    flash(gettext("Done.") if done else gettext("A colleague had done it already."))
+    return redirect(url_for("dashboard.now"), 303)
+
+
+@blueprint.post("/mail/opening")
+@staff_only(*CARE)
+def mail_opening() -> ResponseReturnValue:
+    """Let mail flow again after the relay had refused us."""
+    gates.open_gate(db.session(), gates.QUEUE)
+    db.session.commit()
+    flash(gettext("Mail flows again. If the mail server still refuses us, it stops once more."))
+    return redirect(url_for("dashboard.now"), 303)
+
+
+def _release(held: Request) -> str:
+    try:
+        released = receive.release(
+            db.session(), web.vault(), web.settings(), held, me().id, web.now()
+        )
+    except SealBroken:
+        db.session.rollback()
+        return str(gettext("Not released: its answers cannot be opened with our keys."))
+    db.session.commit()
+    if not released:
+        return str(gettext("A colleague had decided already."))
+    return str(gettext("Released. The packet for %(name)s is on its way.", name=held.full_name))
+
+
+def _discard(held: Request) -> str:
+    discarded = receive.discard(db.session(), held, me().id, web.now())
+    db.session.commit()
+    if not discarded:
+        return str(gettext("A colleague had decided already."))
+    return str(gettext("Discarded. It stays on file and mails nobody."))

@@ -1,0 +1,155 @@
+"""What staff do with a lead: each act is one form, one transaction, one sentence back."""
+
+from flask import abort, flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext, ngettext
+
+from leadcapture import web
+from leadcapture.accounts.access import EVERYONE, me, staff_only
+from leadcapture.dashboard import words
+from leadcapture.dashboard.blueprint import blueprint
+from leadcapture.dashboard.lead_page import find_lead, show_lead
+from leadcapture.database import db
+from leadcapture.intake import packets
+from leadcapture.leads import contact, pipeline
+from leadcapture.models import Lead, LeadStatus
+
+
+@blueprint.post("/leads/<ref>/status")
+@staff_only(*EVERYONE)
+def status(ref: str) -> ResponseReturnValue:
+    """Move the lead along the pipeline."""
+    lead = find_lead(ref)
+    word = request.form.get("status", "")
+    if word not in set(LeadStatus):
+        return show_lead(lead, gettext("Choose where the lead goes."))
+    try:
+        pipeline.change_status(
+            db.session(),
+            lead,
+            LeadStatus(word),
+            me().id,
+            web.now(),
+            request.form.get("reason", ""),
+        )
+    except pipeline.MoveRefused:
+        db.session.rollback()
+        return show_lead(lead, _why_refused(lead, word))
+    db.session.commit()
+    flash(gettext("%(name)s is now: %(status)s.", name=lead.full_name,
+                  status=words.of(words.STATUS, word)))
+    return _back(lead)
+
+
+@blueprint.post("/leads/<ref>/calls")
+@staff_only(*EVERYONE)
+def calls(ref: str) -> ResponseReturnValue:
+    """Log a call."""
+    lead = _writable(ref)
+    word, note = request.form.get("outcome", ""), _typed_note()
+    if word not in set(contact.CallOutcome):
+        return show_lead(lead, gettext("Choose how the call went."), note)
+    outcome = contact.CallOutcome(word)
+    cancelled = contact.log_call(
+        db.session(), web.vault(), lead, me().id, web.now(), outcome, note[: contact.LONGEST_NOTE]
+    )
+    db.session.commit()
+    flash(_call_sentence(lead, outcome, cancelled))
+    return _back(lead)
+
+
+@blueprint.post("/leads/<ref>/notes")
+@staff_only(*EVERYONE)
+def notes(ref: str) -> ResponseReturnValue:
+    """Add a note."""
+    lead, note = find_lead(ref), _typed_note()
+    if not note:
+        return show_lead(lead, gettext("Write the note first."))
+    if len(note) > contact.LONGEST_NOTE:
+        problem = gettext(
+            "A note has %(longest)s characters at most; this one has %(length)s.",
+            longest=contact.LONGEST_NOTE,
+            length=len(note),
+        )
+        return show_lead(lead, problem, note)
+    contact.add_note(db.session(), web.vault(), lead, me().id, web.now(), note)
+    db.session.commit()
+    flash(gettext("The note is kept."))
+    return _back(lead)
+
+
+@blueprint.post("/leads/<ref>/owner")
+@staff_only(*EVERYONE)
+def owner(ref: str) -> ResponseReturnValue:
+    """Assign the lead to whoever presses."""
+    lead = find_lead(ref)
+    contact.assign(db.session(), lead, me().id, me().id, web.now())
+    db.session.commit()
+    flash(gettext("%(name)s is yours.", name=lead.full_name))
+    return _back(lead)
+
+
+@blueprint.post("/leads/<ref>/packet")
+@staff_only(*EVERYONE)
+def packet(ref: str) -> ResponseReturnValue:
+    """Send the packet again."""
+    lead = _writable(ref)
+    packets.send_again(db.session(), web.vault(), web.settings(), lead, me().id, web.now())
+    db.session.commit()
+    flash(gettext("The packet is on its way to %(address)s.", address=lead.email))
+    return _back(lead)
+
+
+@blueprint.post("/leads/<ref>/follow-ups/cancellation")
+@staff_only(*EVERYONE)
+def follow_ups(ref: str) -> ResponseReturnValue:
+    """Cancel the follow-ups that have not left."""
+    lead = find_lead(ref)
+    cancelled = contact.cancel_follow_ups(db.session(), lead, me().id, web.now())
+    db.session.commit()
+    flash(_cancelled_sentence(cancelled) or gettext("There was no follow-up left to cancel."))
+    return _back(lead)
+
+
+def _writable(ref: str) -> Lead:
+    lead = find_lead(ref)
+    if lead.status is LeadStatus.HELD:
+        # Nothing is done with a held lead before a person has let its request in.
+        abort(409)
+    return lead
+
+
+def _typed_note() -> str:
+    return request.form.get("note", "").replace("\0", "").replace("\r\n", "\n").strip()
+
+
+def _back(lead: Lead) -> ResponseReturnValue:
+    if request.form.get("back") == "now":
+        return redirect(url_for("dashboard.now"), 303)
+    return redirect(url_for("dashboard.lead", ref=lead.ref), 303)
+
+
+def _why_refused(lead: Lead, word: str) -> str:
+    if word == LeadStatus.CLOSED and LeadStatus.CLOSED in pipeline.moves_from(lead.status):
+        return str(gettext("Say why the lead is closed."))
+    return str(gettext(
+        "The lead stands at “%(status)s” now and cannot go to “%(wanted)s” from there. "
+        "A colleague may have moved it.",
+        status=words.of(words.STATUS, lead.status),
+        wanted=words.of(words.STATUS, word),
+    ))
+
+
+def _call_sentence(lead: Lead, outcome: contact.CallOutcome, cancelled: int) -> str:
+    if outcome is not contact.CallOutcome.REACHED:
+        return str(gettext("Logged. %(name)s still waits for a person.", name=lead.full_name))
+    logged = gettext("Logged: you reached %(name)s.", name=lead.full_name)
+    return f"{logged} {_cancelled_sentence(cancelled)}".strip()
+
+
+def _cancelled_sentence(cancelled: int) -> str:
+    if not cancelled:
+        return ""
+    return str(ngettext(
+        "%(num)d follow-up is cancelled.", "%(num)d follow-ups are cancelled.", cancelled
+    ))

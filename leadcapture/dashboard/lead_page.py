@@ -1,0 +1,141 @@
+"""A lead's page: who they are, all that happened, all that is to come, and the next step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import abort, render_template
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from leadcapture import web
+from leadcapture.accounts.access import EVERYONE, me, staff_only
+from leadcapture.dashboard.answers import Answers, open_answers, open_note
+from leadcapture.dashboard.blueprint import blueprint
+from leadcapture.database import db
+from leadcapture.leads import pipeline
+from leadcapture.leads.contact import LONGEST_NOTE, CallOutcome
+from leadcapture.leads.duplicates import duplicates
+from leadcapture.leads.waiting import ANSWER_WITHIN
+from leadcapture.models import (
+    Consent,
+    Lead,
+    LeadStatus,
+    Message,
+    MessageKind,
+    MessageState,
+    Request,
+    TimelineEntry,
+)
+
+_SHOWN = 200
+_TO_COME = (MessageState.QUEUED, MessageState.CLAIMED, MessageState.SENDING)
+
+
+@dataclass(frozen=True)
+class Event:
+    """A line of the timeline: an entry with its note opened, or a letter that has left or not."""
+
+    at: datetime
+    entry: TimelineEntry | None = None
+    letter: Message | None = None
+    note: str = ""
+    answers: Answers | None = None
+    request: Request | None = None
+
+
+def find_lead(ref: str) -> Lead:
+    """The lead that a page is about; 404 for any other reference."""
+    lead = db.session.scalar(
+        select(Lead).where(Lead.ref == ref).options(joinedload(Lead.owner))
+    )
+    if lead is None:
+        abort(404)
+    return lead
+
+
+@blueprint.get("/leads/<ref>")
+@staff_only(*EVERYONE)
+def lead(ref: str) -> ResponseReturnValue:
+    """The lead's page."""
+    return show_lead(find_lead(ref))
+
+
+def show_lead(lead: Lead, problem: str = "", note: str = "") -> ResponseReturnValue:
+    """The lead's page, with what went wrong with a form of it and the note as it was typed."""
+    letters = _letters(lead)
+    requests = _requests(lead)
+    to_come = [letter for letter in letters if letter.state in _TO_COME]
+    page = render_template(
+        "dashboard/lead.html",
+        lead=lead,
+        requests=requests,
+        asked=[(request, open_answers(request)) for request in requests],
+        consents=_consents(lead),
+        to_come=sorted(to_come, key=lambda letter: letter.due_at, reverse=True),
+        past=_past(lead, letters),
+        duplicates=duplicates(db.session(), lead),
+        moves=pipeline.moves_from(lead.status),
+        reasons=list(pipeline.ClosedReason),
+        outcomes=list(CallOutcome),
+        has_follow_ups=any(letter.kind == MessageKind.FOLLOW_UP for letter in to_come),
+        is_held=lead.status is LeadStatus.HELD,
+        answer_due_at=lead.waiting_since and lead.waiting_since + ANSWER_WITHIN,
+        now=web.now(),
+        me=me(),
+        problem=problem,
+        note=note,
+        longest_note=LONGEST_NOTE,
+    )
+    return page, 422 if problem else 200
+
+
+def _past(lead: Lead, letters: Sequence[Message]) -> list[Event]:
+    """All that happened, newest first: entries, and letters that left or never will."""
+    events = [
+        Event(entry.at, entry=entry, note=open_note(entry)) for entry in _entries(lead)
+    ]
+    events += [
+        Event(letter.sent_at or letter.state_at, letter=letter)
+        for letter in letters
+        if letter.state not in _TO_COME
+    ]
+    return sorted(events, key=lambda event: event.at, reverse=True)[:_SHOWN]
+
+
+def _entries(lead: Lead) -> Sequence[TimelineEntry]:
+    return db.session.scalars(
+        select(TimelineEntry)
+        .where(TimelineEntry.lead_id == lead.id)
+        .options(joinedload(TimelineEntry.actor))
+        .order_by(TimelineEntry.at.desc(), TimelineEntry.id.desc())
+        .limit(_SHOWN)
+    ).all()
+
+
+def _letters(lead: Lead) -> Sequence[Message]:
+    return db.session.scalars(
+        select(Message)
+        .where(Message.lead_id == lead.id, Message.kind != MessageKind.STAFF_ALERT)
+        .order_by(Message.due_at.desc(), Message.id.desc())
+        .limit(_SHOWN)
+    ).all()
+
+
+def _requests(lead: Lead) -> Sequence[Request]:
+    return db.session.scalars(
+        select(Request)
+        .where(Request.lead_id == lead.id)
+        .order_by(Request.created_at.desc(), Request.id.desc())
+        .limit(20)
+    ).all()
+
+
+def _consents(lead: Lead) -> Sequence[Consent]:
+    return db.session.scalars(
+        select(Consent)
+        .where(Consent.lead_id == lead.id)
+        .order_by(Consent.given_at.desc(), Consent.id.desc())
+        .limit(20)
+    ).all()

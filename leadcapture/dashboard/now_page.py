@@ -1,0 +1,33 @@
+"""Now: who waits for a person, and what waits for a decision."""
+
+from flask import render_template
+from flask.typing import ResponseReturnValue
+
+from leadcapture import web
+from leadcapture.accounts.access import EVERYONE, may_decide, staff_only
+from leadcapture.dashboard.answers import open_answers
+from leadcapture.dashboard.blueprint import blueprint
+from leadcapture.database import db
+from leadcapture.leads import decisions, waiting
+from leadcapture.outbox import gates
+
+
+@blueprint.get("/")
+@staff_only(*EVERYONE)
+def now() -> ResponseReturnValue:
+    """The first page: it answers who waits before anything is clicked."""
+    at = web.now()
+    queue = waiting.call_queue(db.session(), at)
+    return render_template(
+        "dashboard/now.html",
+        queue=[
+            (waits, open_answers(waits.request) if waits.request else None) for waits in queue
+        ],
+        waiting_count=waiting.count_waiting(db.session()),
+        held=decisions.held_requests(db.session()),
+        held_count=decisions.count_held(db.session()),
+        letters=decisions.stuck_letters(db.session()),
+        tasks=decisions.open_tasks(db.session()),
+        gate=gates.closed_gate(db.session(), at),
+        may_decide=may_decide(),
+    )

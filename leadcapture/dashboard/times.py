@@ -1,0 +1,103 @@
+"""Times: how staff read an instant, near to now and on the clocks it concerns."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime, format_time, format_timedelta
+from flask_babel import get_locale, gettext
+from markupsafe import Markup, escape
+
+from leadcapture.web import now, settings
+
+_JUST_NOW = timedelta(seconds=45)
+
+
+def moment(at: datetime) -> Markup:
+    """``3 hr. ago`` as a ``<time>`` that tells the exact time of the clinic."""
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        at.isoformat(timespec="seconds"), exact(at), relative(at)
+    )
+
+
+def relative(at: datetime) -> str:
+    """How long ago, or how soon."""
+    apart = at - now()
+    if abs(apart) < _JUST_NOW:
+        return str(gettext("just now"))
+    return format_timedelta(
+        apart, format="short", threshold=1.2, add_direction=True, locale=_locale()
+    )
+
+
+def span(length: timedelta) -> str:
+    """A length of time: ``12 min``."""
+    if length < _JUST_NOW:
+        return str(gettext("under a minute"))
+    return format_timedelta(length, format="short", threshold=1.2, locale=_locale())
+
+
+def wait(since: datetime) -> Markup:
+    """How long somebody has waited, as a ``<time>`` that tells since when."""
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        since.isoformat(timespec="seconds"), exact(since), span(now() - since)
+    )
+
+
+def exact(at: datetime, zone: str = "") -> str:
+    """Day and time on the clinic's clock, or on that of ``zone``."""
+    zone = zone or settings().clinic.time_zone
+    when = format_datetime(
+        at, "EEE d MMM yyyy, HH:mm", tzinfo=_zone(zone), locale=_locale()
+    )
+    return f"{when} {place(zone)}"
+
+
+def clock(at: datetime, zone: str) -> str:
+    """The time of day in a zone: ``14:05``."""
+    return format_time(at, "HH:mm", tzinfo=_zone(zone), locale=_locale())
+
+
+def place(zone: str) -> str:
+    """A zone by the town that names it: ``New York``."""
+    return zone.rpartition("/")[2].replace("_", " ")
+
+
+def both_clocks(zone: str) -> Markup:
+    """What the clocks say now: the clinic's, and the patient's where it differs."""
+    here = settings().clinic.time_zone
+    parts = [_clock_now(here)]
+    if clock(now(), zone) != clock(now(), here):
+        parts.append(_clock_now(zone))
+    return Markup(", ").join(parts)
+
+
+def _clock_now(zone: str) -> Markup:
+    return Markup('<span class="clock">{} {}</span>').format(
+        clock(now(), zone), escape(place(zone))
+    )
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        # A zone that the tz database has dropped must not hide its lead.
+        return ZoneInfo(settings().clinic.time_zone)
+
+
+def _locale() -> Any:
+    return get_locale() or "en"
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "moment": moment,
+    "relative": relative,
+    "span": span,
+    "wait": wait,
+    "exact": exact,
+    "clock": clock,
+    "place": place,
+    "both_clocks": both_clocks,
+}

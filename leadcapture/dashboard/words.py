@@ -1,0 +1,196 @@
+"""Words: what staff read for each word that the rooms below keep in the database."""
+
+from collections.abc import Mapping
+
+from flask_babel import LazyString, gettext, lazy_gettext
+
+STATUS: Mapping[str, LazyString] = {
+    "held": lazy_gettext("Held"),
+    "new": lazy_gettext("New"),
+    "contacted": lazy_gettext("Contacted"),
+    "booked": lazy_gettext("Booked"),
+    "patient": lazy_gettext("Patient"),
+    "closed": lazy_gettext("Closed"),
+}
+
+MOVE: Mapping[str, LazyString] = {
+    "contacted": lazy_gettext("Contacted: somebody has spoken with them"),
+    "booked": lazy_gettext("Booked: a consultation has a date"),
+    "patient": lazy_gettext("Patient: treatment has begun"),
+    "closed": lazy_gettext("Closed: nothing more to do"),
+}
+
+CLOSED_REASON: Mapping[str, LazyString] = {
+    "not_interested": lazy_gettext("Not interested"),
+    "not_a_candidate": lazy_gettext("Not a candidate"),
+    "cost": lazy_gettext("Cost"),
+    "treated_elsewhere": lazy_gettext("Treated elsewhere"),
+    "unreachable": lazy_gettext("Cannot be reached"),
+    "not_a_person": lazy_gettext("Not a person"),
+    "other": lazy_gettext("Other"),
+}
+
+CONDITION: Mapping[str, LazyString] = {
+    "autoimmune": lazy_gettext("Autoimmune"),
+    "osteoarthritis": lazy_gettext("Osteoarthritis and joints"),
+    "athletes": lazy_gettext("Athletes' recovery"),
+    "other": lazy_gettext("Something else"),
+    "not_sure": lazy_gettext("Not sure"),
+}
+
+CALL: Mapping[str, LazyString] = {
+    "reached": lazy_gettext("Reached"),
+    "left_message": lazy_gettext("Left a message"),
+    "no_answer": lazy_gettext("No answer"),
+}
+
+CHANNEL: Mapping[str, LazyString] = {
+    "web": lazy_gettext("Form"),
+    "embed": lazy_gettext("Form on another page"),
+    "api": lazy_gettext("Another site"),
+    "mail": lazy_gettext("Email"),
+    "phone": lazy_gettext("Telephone"),
+}
+
+CONTACT_BY: Mapping[str, LazyString] = {
+    "phone": lazy_gettext("by telephone"),
+    "email": lazy_gettext("by email"),
+    "whatsapp": lazy_gettext("by WhatsApp"),
+    "text": lazy_gettext("by text message"),
+}
+
+CONTACT_TIME: Mapping[str, LazyString] = {
+    "morning": lazy_gettext("mornings"),
+    "afternoon": lazy_gettext("afternoons"),
+    "evening": lazy_gettext("evenings"),
+    "any": lazy_gettext("any time"),
+}
+
+CONSENT: Mapping[str, LazyString] = {
+    "health": lazy_gettext("Health answers, by ordinary email"),
+    "follow_ups": lazy_gettext("Follow-up letters"),
+}
+
+LETTER: Mapping[str, LazyString] = {
+    "packet": lazy_gettext("Packet"),
+    "packet_link": lazy_gettext("Link to the packet"),
+    "follow_up": lazy_gettext("Follow-up"),
+    "staff_alert": lazy_gettext("Alert to staff"),
+}
+
+MESSAGE_STATE: Mapping[str, LazyString] = {
+    "queued": lazy_gettext("Will be sent"),
+    "claimed": lazy_gettext("Being sent"),
+    "sending": lazy_gettext("Being sent"),
+    "sent": lazy_gettext("Sent"),
+    "failed": lazy_gettext("Failed"),
+    "uncertain": lazy_gettext("Uncertain"),
+    "held": lazy_gettext("Held"),
+    "cancelled": lazy_gettext("Cancelled"),
+    "suppressed": lazy_gettext("Not sent"),
+    "expired": lazy_gettext("Came too late"),
+    "bounced": lazy_gettext("Came back"),
+}
+
+PACKET_NOTE: Mapping[str, LazyString] = {
+    "suppressed": lazy_gettext("No packet was sent: this address gets no mail from us."),
+    "sent_today": lazy_gettext("No packet was sent: one went to this address today."),
+    "sent_often": lazy_gettext("No packet was sent: this address got several this month."),
+}
+
+HELD_REQUEST: Mapping[str, LazyString] = {
+    "honeypot": lazy_gettext("Looks like a robot: it filled in a field that people cannot see."),
+    "too_fast": lazy_gettext("Looks like a robot: the form was sent within seconds."),
+    "links": lazy_gettext("Looks like advertising: the message is full of links."),
+    "rate": lazy_gettext("Many requests came from this place at once."),
+    "captcha": lazy_gettext("The puzzle was not solved."),
+}
+
+TASK: Mapping[str, LazyString] = {
+    "letter_failed": lazy_gettext("A letter could not be delivered"),
+    "letter_uncertain": lazy_gettext("A letter may or may not have arrived"),
+    "letter_held": lazy_gettext("A letter is held"),
+    "letter_expired": lazy_gettext("A packet came too late to be sent"),
+    "letter_late": lazy_gettext("A letter has been delayed for hours"),
+    "call_back": lazy_gettext("Call back"),
+}
+
+_REASON: Mapping[str, LazyString] = {
+    "nonsense": lazy_gettext("The mail server answered several times with nothing sensible."),
+    "doubt_twice": lazy_gettext(
+        "Twice the line broke just as the mail server took the letter. It may have arrived; "
+        "ask before sending it again."
+    ),
+    "no_answer_after_dot": lazy_gettext(
+        "The line broke just as the mail server took the letter. It may have arrived; within "
+        "half an hour this settles itself or comes back to you."
+    ),
+    "assumed_sent": lazy_gettext("The line broke at the end; we count it as sent."),
+    "resent_after_doubt": lazy_gettext("Sent again, because the first copy was in doubt."),
+    "worker_lost": lazy_gettext("The sender stopped half-way; it is sent again."),
+    "relay_down": lazy_gettext("Our mail server is out of reach; it is tried again."),
+    "hold_queue": lazy_gettext("Our mail server refuses us; all mail waits."),
+    "quiet_hours": lazy_gettext("Waits for daytime where the patient is."),
+    "too_late": lazy_gettext("It could not be sent before it stopped being useful."),
+    "unsubscribed": lazy_gettext("This address asked for no more mail."),
+    "no_such_address": lazy_gettext("This address does not exist."),
+    "consent_withdrawn": lazy_gettext("The person no longer agrees to follow-ups."),
+    "erased": lazy_gettext("The person's record was erased."),
+    "contacted": lazy_gettext("Somebody has spoken with the person."),
+    "answered": lazy_gettext("The person answered."),
+    "staff_cancelled": lazy_gettext("A colleague cancelled it."),
+    "status_contacted": lazy_gettext("Somebody has spoken with the person."),
+    "status_booked": lazy_gettext("A consultation is booked."),
+    "status_patient": lazy_gettext("The person is a patient now."),
+    "status_closed": lazy_gettext("The lead was closed."),
+    "capped_daily": lazy_gettext("One follow-up a day is the most that an address gets."),
+    "capped_monthly": lazy_gettext("Five follow-ups a month are the most that an address gets."),
+    "capped_unconfirmed": lazy_gettext("Nobody has confirmed this address; three letters are all."),
+}
+
+_REFUSED: Mapping[str, LazyString] = {
+    "connect": lazy_gettext("Our mail server did not let us in."),
+    "auth": lazy_gettext("Our mail server did not accept our password."),
+    "mail": lazy_gettext("Our mail server does not let us send from our address."),
+    "rcpt": lazy_gettext("The mail server refuses this recipient."),
+    "data": lazy_gettext("The mail server refused the letter."),
+    "body": lazy_gettext("The line broke while the letter was sent."),
+    "dot": lazy_gettext("The mail server refused the letter."),
+}
+
+_REFUSED_BY_STATUS: Mapping[str, LazyString] = {
+    "5.1": lazy_gettext("This address does not exist, says its mail server."),
+    "5.2.1": lazy_gettext("This mailbox is closed, says its mail server."),
+    "5.2.2": lazy_gettext("The recipient's mailbox is full."),
+    "4.2.2": lazy_gettext("The recipient's mailbox is full."),
+    "5.7": lazy_gettext("The recipient's mail server refuses letters like ours."),
+}
+
+
+def why(reason: str) -> str:
+    """The sentence for a message's reason; empty for none, the bare word for an unknown one.
+
+    A refusal is kept as its phase and its code or RFC 3463 status: ``rcpt_5.1.1``.
+    """
+    if not reason:
+        return ""
+    if reason in _REASON:
+        return str(_REASON[reason])
+    phase, _, answer = reason.partition("_")
+    if phase not in _REFUSED:
+        return str(gettext("Reason: %(reason)s.", reason=reason))
+    for status, sentence in _REFUSED_BY_STATUS.items():
+        if answer.startswith(status):
+            return str(sentence)
+    return str(_REFUSED[phase])
+
+
+def of(table: Mapping[str, LazyString], word: str) -> str:
+    """The words for a word; an unknown one stands for itself, with spaces."""
+    return str(table[word]) if word in table else word.replace("_", " ")
+
+
+def step_of(step: str) -> str:
+    """A follow-up's step: ``day 3`` for ``day-3``."""
+    day = step.removeprefix("day-")
+    return str(gettext("day %(day)s", day=day)) if day.isdigit() else step

@@ -1,0 +1,122 @@
+"""Decisions: what stands still until a person decides, and how it is settled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
+from sqlalchemy.orm import Session, contains_eager, joinedload
+
+from leadcapture.leads import timeline
+from leadcapture.models import Message, MessageState, Request, Screening, Task
+from leadcapture.outbox.ledger import ask_staff
+
+SHOWN = 50
+COUNTED = 1_000
+_STUCK = (MessageState.FAILED, MessageState.UNCERTAIN, MessageState.HELD, MessageState.BOUNCED)
+
+
+@dataclass(frozen=True)
+class StuckLetter:
+    """A message that did not reach its reader, and the open task about it, if any."""
+
+    message: Message
+    task: Task | None
+
+
+def held_requests(session: Session) -> Sequence[Request]:
+    """The requests that screening held, oldest first, fifty at most."""
+    return session.scalars(
+        select(Request)
+        .where(Request.screening == Screening.HELD)
+        .options(joinedload(Request.lead))
+        .order_by(Request.created_at, Request.id)
+        .limit(SHOWN)
+    ).all()
+
+
+def count_held(session: Session) -> int:
+    """How many requests are held, counted to a thousand at most."""
+    held = select(Request.id).where(Request.screening == Screening.HELD).limit(COUNTED)
+    return session.scalar(select(func.count()).select_from(held.subquery())) or 0
+
+
+def stuck_letters(session: Session) -> Sequence[StuckLetter]:
+    """Held, failed, uncertain and returned messages that nobody has settled (OP-06)."""
+    rows = session.execute(
+        select(Message, Task)
+        .outerjoin(Task, Task.message_id == Message.id)
+        .outerjoin(Message.lead)
+        .options(contains_eager(Message.lead))
+        .where(_is_stuck())
+        .order_by(Message.state_at, Message.id)
+        .limit(SHOWN)
+    ).all()
+    # A message may have gathered several tasks; one line tells of them all.
+    seen: dict[int, StuckLetter] = {}
+    for message, task in rows:
+        seen.setdefault(message.id, StuckLetter(message, task))
+    return list(seen.values())
+
+
+def open_tasks(session: Session) -> Sequence[Task]:
+    """Open tasks that the stuck letters do not already show, by their due time."""
+    return session.scalars(
+        select(Task)
+        .outerjoin(Message, Task.message_id == Message.id)
+        .where(
+            Task.done_at.is_(None), or_(Message.id.is_(None), Message.state.not_in(_STUCK))
+        )
+        .options(joinedload(Task.lead))
+        .order_by(Task.due_at, Task.id)
+        .limit(SHOWN)
+    ).all()
+
+
+def finish_task(session: Session, task: Task, actor_id: int, now: datetime) -> bool:
+    """Tick a task off; False where somebody has already."""
+    done = _finish(session, Task.id == task.id, now)
+    if done and task.lead_id is not None:
+        timeline.record(
+            session,
+            task.lead_id,
+            "task_done",
+            now,
+            actor_id=actor_id,
+            message_id=task.message_id,
+            facts={"task": task.kind},
+        )
+    return bool(done)
+
+
+def settle_letter(session: Session, message: Message, actor_id: int, now: datetime) -> bool:
+    """Take note of a message that stands still; False where somebody has already.
+
+    The message stays as it is: only the asking ends.
+    """
+    ask_staff(session, message, f"letter_{message.state}", now)
+    session.flush()
+    done = _finish(session, Task.message_id == message.id, now)
+    if done and message.lead_id is not None:
+        timeline.record(
+            session,
+            message.lead_id,
+            "letter_settled",
+            now,
+            actor_id=actor_id,
+            message_id=message.id,
+            facts={"letter": message.kind, "state": message.state},
+        )
+    return bool(done)
+
+
+def _is_stuck() -> ColumnElement[bool]:
+    return and_(Message.state.in_(_STUCK), Task.done_at.is_(None))
+
+
+def _finish(session: Session, which: ColumnElement[bool], now: datetime) -> int:
+    finished = session.execute(
+        update(Task).where(which, Task.done_at.is_(None)).values(done_at=now)
+    )
+    return cast(CursorResult[Any], finished).rowcount

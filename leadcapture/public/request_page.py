@@ -1,0 +1,185 @@
+"""The form: shown, received, and given back with everything that was typed."""
+
+from http import HTTPStatus
+
+from flask import Response, current_app, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from leadcapture.database import db
+from leadcapture.errors import log_failure
+from leadcapture.intake import touch
+from leadcapture.intake.consent_texts import current_text
+from leadcapture.intake.form_token import issue
+from leadcapture.intake.receive import find_receipt, receive
+from leadcapture.languages import browser_language, speak
+from leadcapture.models import ConsentKind
+from leadcapture.public import places
+from leadcapture.public.blueprint import blueprint
+from leadcapture.public.form import RequestForm, read_token, submission_of
+from leadcapture.public.limits import RateLimitExceeded, count_submission
+from leadcapture.public.typed import MAX_MESSAGE, Typed, read_typed
+from leadcapture.web import now, settings, vault
+
+TOUCH_COOKIE = "touch"
+
+_BLANKS = "leadcapture.blank_forms"
+_HOLE = "@token@"
+
+
+@blueprint.get("/", defaults={"language": ""})
+@blueprint.get("/<any(en,es):language>")
+def request_form(language: str) -> Response:
+    """The blank form, in the language of the link or else of the browser."""
+    if not language:
+        language = request.args.get("lang", "") if request.query_string else ""
+    before, after = _blank_form(language if language in ("en", "es") else browser_language())
+    token = issue(settings().secret_key, now())
+    response = current_app.response_class(before + token.encode() + after, mimetype="text/html")
+    response.headers["Vary"] = "Accept-Language"
+    _remember_arrival(response)
+    return response
+
+
+@blueprint.post("/", defaults={"language": ""})
+@blueprint.post("/<any(en,es):language>")
+def receive_request(language: str) -> AnyResponse:
+    """303 to the thanks after the commit; else the form again, whatever was typed still in it."""
+    typed = read_typed(request)
+    language = speak(language or typed.fields.get("lang", ""))
+    form = RequestForm(typed.fields)
+    try:
+        count_submission()
+    except RateLimitExceeded as exceeded:
+        response = _too_often(form)
+        response.headers.extend(exceeded.get_headers())
+        return response
+    if typed.is_cut:
+        return _too_large(form, typed)
+    token = read_token(form.token.data)
+    if token is not None and token.is_expired(now()):
+        known = find_receipt(db.session, token.id)
+        if known is not None:
+            return _thanks(known)
+    if not form.validate():
+        return _with_errors(form)
+    assert token is not None
+    submission = submission_of(form, token, language, request.path, dict(_recalled()))
+    try:
+        received = receive(db.session, vault(), settings(), submission, now())
+        db.session.commit()
+    # Whatever it is that fails, the visitor keeps what they typed.
+    except Exception as failure:
+        log_failure(failure)
+        db.session.rollback()
+        return _not_saved(form)
+    return _thanks(received.receipt)
+
+
+def _thanks(receipt: str) -> AnyResponse:
+    return redirect(url_for("public.thanks", receipt=receipt), HTTPStatus.SEE_OTHER)
+
+
+def _blank_form(language: str) -> tuple[bytes, bytes]:
+    """What stands before and after the token: all else is the same for everybody."""
+    blanks = current_app.extensions.setdefault(_BLANKS, {})
+    if language not in blanks:
+        speak(language)
+        form = RequestForm(None)
+        form.token.current_token = _HOLE
+        before, _hole, after = _draw(form).partition(_HOLE)
+        blanks[language] = (before.encode(), after.encode())
+    found: tuple[bytes, bytes] = blanks[language]
+    return found
+
+
+def _draw(form: RequestForm, title: str = "", sentence: str = "") -> str:
+    language = speak("")
+    return render_template(
+        "public/request.html",
+        form=form,
+        notice_title=title,
+        notice=sentence,
+        consent_health_text=current_text(ConsentKind.HEALTH, language).text,
+        consent_follow_ups_text=current_text(ConsentKind.FOLLOW_UPS, language).text,
+        countries=places.countries(language),
+        time_zones=list(places.time_zones()),
+        action=url_for("public.receive_request", language=language),
+        max_message=MAX_MESSAGE,
+    )
+
+
+def _again(form: RequestForm, status: HTTPStatus, title: str = "", sentence: str = "") -> Response:
+    response = Response(_draw(form, title, sentence), status, mimetype="text/html")
+    response.headers["Vary"] = "Accept-Language"
+    return response
+
+
+def _with_errors(form: RequestForm) -> Response:
+    if form.token.errors:
+        return _again(
+            form,
+            HTTPStatus.BAD_REQUEST,
+            _("Please press the button once more"),
+            _("This page was open for a very long time. All that you typed is still here."),
+        )
+    return _again(form, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _too_large(form: RequestForm, typed: Typed) -> Response:
+    return _again(
+        form,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        _("That was more than we can take in"),
+        _(
+            "We kept the first %(number)s characters of your message. "
+            "Please look through it and send it again, or call us.",
+            number=f"{MAX_MESSAGE:,}",
+        )
+        if typed.fields
+        else _("Please shorten what you wrote and send it again, or call us."),
+    )
+
+
+def _too_often(form: RequestForm) -> Response:
+    return _again(
+        form,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        _("Please wait a minute"),
+        _(
+            "Many requests came from your connection in a short time. All that you typed is still "
+            "here: send it again in a minute, or call us."
+        ),
+    )
+
+
+def _not_saved(form: RequestForm) -> Response:
+    response = _again(
+        form,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        _("We could not save your request"),
+        _(
+            "This is our fault, not yours. All that you typed is still here: "
+            "send it again in a minute, or call us."
+        ),
+    )
+    response.headers["Retry-After"] = "60"
+    return response
+
+
+def _remember_arrival(response: Response) -> None:
+    referrer = request.headers.get("Referer", "")
+    own = settings().public_host
+    if not request.query_string and (not referrer or f"//{own}/" in referrer):
+        return
+    arrived = touch.arrival(request.args, referrer, own, request.path)
+    if arrived is None:
+        return
+    cookie = touch.remember(request.cookies.get(TOUCH_COOKIE, ""), arrived)
+    response.set_cookie(
+        TOUCH_COOKIE, cookie, httponly=True, samesite="Lax", secure=settings().is_https
+    )
+
+
+def _recalled() -> dict[str, touch.Touch]:
+    return touch.recall(request.cookies.get(TOUCH_COOKIE, ""))

@@ -1,0 +1,71 @@
+"""The way to stop letters: a page that changes nothing, and a press that stops them (RFC 8058)."""
+
+from flask import abort, g, render_template, request
+from flask_babel import gettext as _
+from sqlalchemy import select, update
+
+from leadcapture.database import db
+from leadcapture.languages import speak
+from leadcapture.leads import timeline
+from leadcapture.models import Consent, ConsentKind, Lead, MessageKind, SuppressionScope
+from leadcapture.outbox import links, stops
+from leadcapture.public.blueprint import blueprint
+from leadcapture.web import now, settings
+
+
+@blueprint.route("/stop/<token>", methods=["GET", "POST"])
+def stop(token: str) -> str:
+    """One question and one button; a scanner that follows the link changes nothing.
+
+    A POST needs no cookie and no token but the link's own: mail services send it.
+    """
+    cap_hash = _address_of(token)
+    if request.method == "POST":
+        stop_letters(cap_hash)
+    leads = _leads_of(cap_hash)
+    speak(request.args.get("lang", "") or next((lead.language for lead in leads), ""))
+    page = "public/stopped.html" if request.method == "POST" else "public/stop.html"
+    return render_template(page, token=token)
+
+
+def stop_letters(cap_hash: str) -> None:
+    """Stop follow-up letters to this address for ever, its lead known, unknown or erased."""
+    had_stopped = stops.is_suppressed(db.session, cap_hash, MessageKind.FOLLOW_UP)
+    stops.suppress(db.session, cap_hash, SuppressionScope.FOLLOW_UPS, "unsubscribed", now())
+    for lead in _leads_of(cap_hash):
+        withdraw_follow_ups(lead)
+        if not had_stopped:
+            timeline.record(db.session, lead.id, "unsubscribed", now())
+    db.session.commit()
+
+
+def withdraw_follow_ups(lead: Lead) -> None:
+    """End every consent to follow-ups that this lead gave."""
+    db.session.execute(
+        update(Consent)
+        .where(
+            Consent.lead_id == lead.id,
+            Consent.kind == ConsentKind.FOLLOW_UPS,
+            Consent.withdrawn_at.is_(None),
+        )
+        .values(withdrawn_at=now())
+    )
+
+
+def _address_of(token: str) -> str:
+    cap_hash = links.verify(settings().hash_key, "stop", token)
+    if cap_hash is None:
+        g.error_words = (
+            _("This link is not whole"),
+            _(
+                "It may have been cut off in the letter. Please copy all of it, answer any letter "
+                "of ours with the word “stop”, or call us: we will stop them for you."
+            ),
+        )
+        abort(404)
+    return cap_hash
+
+
+def _leads_of(cap_hash: str) -> list[Lead]:
+    return list(db.session.scalars(select(Lead).where(Lead.cap_hash == cap_hash)))
+

@@ -1,0 +1,20 @@
+"""Thanks: what happens next. It repeats nothing that was typed and tells nothing of a lead."""
+
+from flask import abort, render_template, request
+from sqlalchemy import select
+
+from leadcapture.database import db
+from leadcapture.languages import speak
+from leadcapture.models import Request
+from leadcapture.public.blueprint import blueprint
+from leadcapture.web import settings
+
+
+@blueprint.get("/thanks/<receipt>")
+def thanks(receipt: str) -> str:
+    """The receipt of a request, in the language that it was made in."""
+    language = db.session.scalar(select(Request.language).where(Request.receipt == receipt))
+    if language is None:
+        abort(404)
+    speak(request.args.get("lang", "") or language)
+    return render_template("public/thanks.html", receipt=receipt, sender=settings().mail_from)

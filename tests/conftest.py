@@ -1,0 +1,235 @@
+"""Fixtures: both databases, the settings, the application, its visitor, the post office."""
+
+import dataclasses
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+from werkzeug.serving import make_server
+
+from leadcapture.app import create_app
+from leadcapture.database import open_engine, open_session
+from leadcapture.outbox.dispatch import Dispatcher
+from leadcapture.outbox.relay import RelaySession
+from leadcapture.settings import Relay, Settings
+from leadcapture.vault import Vault
+from tests import guards
+from tests.clock import Clock
+from tests.databases import PostgresDatabases, SqliteFiles
+from tests.people import test_keys, test_vault
+from tests.post_office import PostOffice, open_post_office
+from tests.postgres import Postgres
+from tests.visitors import Visitor
+
+pytest_plugins = ("tests.browser.plugin",)
+
+guards.watch_sockets()
+
+
+@pytest.fixture(autouse=True)
+def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Around every test: only loopback, no sleep, no patient's word in a log."""
+    with (
+        guards.nothing_left_the_machine(),
+        guards.no_sleep(monkeypatch),
+        guards.no_patient_word_in_logs(),
+    ):
+        yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL server for all tests."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlite_files(tmp_path_factory: pytest.TempPathFactory) -> SqliteFiles:
+    folder = tmp_path_factory.mktemp("sqlite")
+    return SqliteFiles(folder, lambda url: make_settings(folder, url))
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> PostgresDatabases:
+    folder = tmp_path_factory.mktemp("postgres")
+    return PostgresDatabases(postgres, lambda url: make_settings(folder, url))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Every test that touches a database runs on both (DD-09)."""
+    return str(request.param)
+
+
+@pytest.fixture
+def databases(
+    database_kind: str, request: pytest.FixtureRequest
+) -> Iterator[SqliteFiles | PostgresDatabases]:
+    """Where new databases come from; what it made on the server is dropped afterwards."""
+    name = "sqlite_files" if database_kind == "sqlite" else "postgres_databases"
+    makes: SqliteFiles | PostgresDatabases = request.getfixturevalue(name)
+    yield makes
+    if isinstance(makes, PostgresDatabases):
+        makes.drop_used()
+
+
+@pytest.fixture
+def database_url(databases: SqliteFiles | PostgresDatabases, tmp_path: Path) -> str:
+    """A migrated database of this test's own, on SQLite and on PostgreSQL."""
+    return databases.new(tmp_path)
+
+
+@pytest.fixture
+def empty_database_url(databases: SqliteFiles | PostgresDatabases, tmp_path: Path) -> str:
+    """A database without any table."""
+    return databases.empty(tmp_path)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine of the test's own, made as the service makes its own."""
+    engine = open_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A session of the test's own. On SQLite it locks as the service's do: commit what you did."""
+    with open_session(engine) as session:
+        yield session
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return test_vault
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Stands at 15:00 UTC on a Tuesday, ten in the morning in Tampa, until it is moved."""
+    return Clock()
+
+
+@pytest.fixture
+def office() -> Iterator[PostOffice]:
+    """The post office that takes what this test's service sends."""
+    with open_post_office() as office:
+        yield office
+
+
+@pytest.fixture
+def bound_socket() -> Iterator[socket.socket]:
+    """A port of loopback, taken before anybody listens, because the settings name it."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound
+
+
+@pytest.fixture
+def settings_changes() -> dict[str, Any]:
+    """What a module or a test wants otherwise in `settings`: override this fixture, or
+    parametrise it: ``@pytest.mark.parametrize("settings_changes", [{"form_min_seconds": 3}])``.
+    """
+    return {}
+
+
+@pytest.fixture
+def settings(
+    database_url: str,
+    tmp_path: Path,
+    office: PostOffice,
+    bound_socket: socket.socket,
+    settings_changes: dict[str, Any],
+) -> Settings:
+    """The settings of this test's service: its database, the post office, no DNS, no waiting."""
+    made = make_settings(
+        tmp_path, database_url, smtp_port=office.port, port=bound_socket.getsockname()[1]
+    )
+    return dataclasses.replace(made, **settings_changes)
+
+
+def make_settings(
+    data_dir: Path, database_url: str, *, smtp_port: int = 25, port: int = 8000
+) -> Settings:
+    """Settings with the tests' keys, all on loopback."""
+    return Settings(
+        data_dir=data_dir,
+        database_url=database_url,
+        public_url=f"http://127.0.0.1:{port}",
+        secret_key="k" * 48,
+        seal_keys=test_keys,
+        hash_key=bytes(range(32, 64)),
+        relay=Relay(host="127.0.0.1", port=smtp_port, security="none"),
+        mail_from="hello@clinic.example",
+        reply_to="hello@clinic.example",
+        staff_alerts_to="desk@clinic.example",
+        dns_check=False,
+        form_min_seconds=0.0,
+        form_limit="10000 per minute",
+        sign_in_limit="10000 per minute",
+    )
+
+
+@pytest.fixture
+def app(settings: Settings, clock: Clock) -> Flask:
+    """The application, as a server would import it, on this test's clock."""
+    app = create_app(settings, clock)
+    app.test_client_class = Visitor
+    return app
+
+
+@pytest.fixture
+def client(app: Flask, settings: Settings, session: Session) -> Visitor:
+    """A visitor who checks each page. `session` commits before each of its requests."""
+    return make_visitor(app, settings, session)
+
+
+def make_visitor(app: Flask, settings: Settings, session: Session | None) -> Visitor:
+    """One more visitor, with cookies of their own."""
+    visitor = app.test_client()
+    assert isinstance(visitor, Visitor)
+    visitor.session = session
+    visitor.environ_base["HTTP_HOST"] = settings.public_host
+    return visitor
+
+
+@pytest.fixture
+def send_due(
+    engine: Engine, session: Session, settings: Settings, vault: Vault, clock: Clock
+) -> Iterator[Callable[[], int]]:
+    """Commit, then send what is due at the clock's time; how many letters were tried."""
+    helo = settings.mail_from.rpartition("@")[2]
+    relay = RelaySession(settings.relay, helo, timeout=5.0, dot_timeout=5.0)
+    dispatcher = Dispatcher(engine, settings, vault, relay, clock)
+
+    def send() -> int:
+        session.commit()
+        tried = dispatcher.send_due()
+        session.expire_all()
+        return tried
+
+    yield send
+    dispatcher.close()
+
+
+@pytest.fixture
+def site(app: Flask, settings: Settings, bound_socket: socket.socket) -> Iterator[str]:
+    """The application behind a real socket, for browsers; its address."""
+    bound_socket.listen(64)
+    host, port = bound_socket.getsockname()
+    server = make_server(host, port, app, threaded=True, fd=bound_socket.fileno())
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield settings.public_url
+    server.shutdown()
+    thread.join(5)

@@ -1,0 +1,68 @@
+"""The tests' client: it looks at every page that it fetches as a strict visitor would."""
+
+from typing import Any
+
+from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from tests.pages import Page
+
+_POLICY = ("default-src 'none'", "object-src 'none'", "base-uri 'none'", "frame-ancestors")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class Visitor(FlaskClient):
+    """Checks headers (WS-02) and markup of whatever comes back, whatever its status.
+
+    Before each request the test's own session commits, after it what it knows is forgotten:
+    no transaction of the test stands in the way, and what it reads next is fresh.
+    """
+
+    session: Session | None = None
+
+    def open(self, *given: Any, **options: Any) -> TestResponse:
+        if self.session is not None:
+            self.session.commit()
+        response = super().open(*given, **options)
+        if self.session is not None:
+            self.session.expire_all()
+        check_headers(response)
+        if response.mimetype == "text/html" and response.data:
+            problems = Page(response.text).problems()
+            assert not problems, f"{response.request.path}: " + "; ".join(problems)
+        return response
+
+    def page(self, path: str, status: int = 200, **options: Any) -> Page:
+        """Fetch a page, following redirects."""
+        response = self.get(path, follow_redirects=True, **options)
+        assert response.status_code == status, f"{path}: {response.status}\n{response.text[:2000]}"
+        return Page(response.text)
+
+    def send(self, page: Page, action: str = "", **typed: Any) -> TestResponse:
+        """Send the page's form as a browser does, with what was ``typed``; None takes away."""
+        form = page.form_element(action)
+        fields: dict[str, Any] = {**page.form(action), **typed}
+        fields = {name: value for name, value in fields.items() if value is not None}
+        return self.post(form.get("action") or "/", data=fields)
+
+
+def check_headers(response: TestResponse) -> None:
+    """The strict headers of WS-02 on this response."""
+    headers, where = response.headers, response.request.path
+    policy = headers.get("Content-Security-Policy", "")
+    if not policy.startswith("sandbox"):
+        for directive in _POLICY:
+            assert directive in policy, f"{where}: the policy lacks {directive}"
+        assert "unsafe" not in policy, f"{where}: the policy allows something unsafe"
+    for name, value in _HEADERS.items():
+        assert headers.get(name) == value, f"{where}: {name} is {headers.get(name)}"
+    assert headers.get("Referrer-Policy"), f"{where}: no Referrer-Policy"
+    age = headers.get("Strict-Transport-Security", "max-age=0").partition("max-age=")[2]
+    assert int(age.partition(";")[0]) >= 31536000, f"{where}: HSTS for less than a year"
+    assert headers.get("Cache-Control"), f"{where}: no Cache-Control"
+    if where.startswith("/desk"):
+        assert "no-store" in headers["Cache-Control"], f"{where}: staff pages are never kept"
