@@ -1,10 +1,13 @@
 """Languages: which one a page speaks, and what every template knows of the clinic and of it."""
 
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, g, request, url_for
 from flask_babel import Babel, refresh
 from flask_login import current_user
+from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
 
 from leadcapture.web import LANGUAGES, settings
 
@@ -35,13 +38,15 @@ def page_language() -> str:
     chosen = (request.view_args or {}).get("language") or request.args.get("lang", "")
     return next(
         (language for language in (chosen, _of_staff()) if language in LANGUAGES),
-        browser_language(),
+        preferred_language(request.headers.get("Accept-Language", "")),
     )
 
 
-def browser_language() -> str:
-    """What the browser asks for, among what we speak."""
-    return request.accept_languages.best_match(list(LANGUAGES)) or DEFAULT
+@lru_cache(maxsize=512)
+def preferred_language(accepted: str) -> str:
+    """The language of ours that an Accept-Language header (RFC 9110, 12.5.4) asks for most."""
+    languages = parse_accept_header(accepted[:200], LanguageAccept)
+    return languages.best_match(list(LANGUAGES)) or DEFAULT
 
 
 def _of_staff() -> str:

@@ -27,6 +27,9 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
         if revision == "head":
             publish_shipped(db.session(), utc_now(), settings.clinic)
             db.session.commit()
+            db.session.remove()
+        # The last connection of SQLite to close takes the write-ahead log with it.
+        db.engine.dispose()
 
 
 def downgrade(settings: Settings, revision: str) -> None:

@@ -9,25 +9,25 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from playwright.sync_api import Browser, Page
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
 
 from leadcapture.app import create_app
-from leadcapture.database import open_engine, open_session
+from leadcapture.database import db, open_engine, open_session
 from leadcapture.outbox.dispatch import Dispatcher
 from leadcapture.outbox.relay import RelaySession
 from leadcapture.settings import Relay, Settings
 from leadcapture.vault import Vault
 from tests import guards
+from tests.chromium import open_browser, open_page
 from tests.clock import Clock
 from tests.databases import PostgresDatabases, SqliteFiles
 from tests.people import test_keys, test_vault
 from tests.post_office import PostOffice, open_post_office
 from tests.postgres import Postgres
 from tests.visitors import Visitor
-
-pytest_plugins = ("tests.browser.plugin",)
 
 guards.watch_sockets()
 
@@ -181,11 +181,13 @@ def make_settings(
 
 
 @pytest.fixture
-def app(settings: Settings, clock: Clock) -> Flask:
+def app(settings: Settings, clock: Clock) -> Iterator[Flask]:
     """The application, as a server would import it, on this test's clock."""
     app = create_app(settings, clock)
     app.test_client_class = Visitor
-    return app
+    yield app
+    with app.app_context():
+        db.engine.dispose()
 
 
 @pytest.fixture
@@ -199,7 +201,7 @@ def make_visitor(app: Flask, settings: Settings, session: Session | None) -> Vis
     visitor = app.test_client()
     assert isinstance(visitor, Visitor)
     visitor.session = session
-    visitor.environ_base["HTTP_HOST"] = settings.public_host
+    visitor.address = settings.public_url
     return visitor
 
 
@@ -233,3 +235,23 @@ def site(app: Flask, settings: Settings, bound_socket: socket.socket) -> Iterato
     yield settings.public_url
     server.shutdown()
     thread.join(5)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests."""
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page_choices() -> dict[str, Any]:
+    """Playwright's choices for `page`, such as ``{"java_script_enabled": False}``."""
+    return {}
+
+
+@pytest.fixture
+def page(browser: Browser, site: str, page_choices: dict[str, Any]) -> Iterator[Page]:
+    """A fresh, watched page; ``page.goto("/")`` is the form."""
+    with open_page(browser, site, **page_choices) as page:
+        yield page

@@ -1,7 +1,9 @@
 """Migrated databases for one test each, copied from a template that is made once."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +27,9 @@ class SqliteFiles:
         if self._template is None:
             template = self.folder / "template.sqlite3"
             migrate.upgrade(self.settings_for(f"sqlite:///{template}"))
+            with closing(sqlite3.connect(template)) as connection:
+                # What still stands in the log beside the file would not be copied.
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._template = template
         path = folder / "leadcapture.sqlite3"
         shutil.copyfile(self._template, path)
@@ -48,6 +53,8 @@ class PostgresDatabases:
         if not self._template:
             template = self.server.create()
             migrate.upgrade(self.settings_for(self.server.url(template)))
+            # A database that somebody is connected to cannot be copied.
+            self.server.disconnect(template)
             self._template = template
         return self._make(self._template)
 

@@ -78,16 +78,15 @@ class _Reader(logging.Handler):
 
 
 @contextmanager
-def no_patient_word_in_logs() -> Iterator[None]:
+def no_patient_word_in_logs(log: logging.Logger = logging.root) -> Iterator[None]:
     """Fail where a log record, or the traceback in it, tells of the tests' patient (PR-01)."""
-    root = logging.getLogger()
-    reader, level = _Reader(), root.level
-    root.addHandler(reader)
+    reader, level = _Reader(), log.level
+    log.addHandler(reader)
     # As the service itself logs.
-    root.setLevel(logging.INFO)
+    log.setLevel(logging.INFO)
     try:
         yield
     finally:
-        root.removeHandler(reader)
-        root.setLevel(level)
+        log.removeHandler(reader)
+        log.setLevel(level)
     assert not reader.told, "a log tells of a patient:\n" + "\n".join(reader.told)

@@ -4,8 +4,12 @@ import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-_EMPTY = frozenset("area base br col embed hr img input link meta source track wbr".split())
-_MAY_STAY_OPEN = frozenset("p li dt dd option tr td th thead tbody tfoot html head body".split())
+_EMPTY = frozenset(
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr")
+)
+_MAY_STAY_OPEN = frozenset(
+    ("p", "li", "dt", "dd", "option", "tr", "td", "th", "thead", "tbody", "tfoot", "html")
+)
 _LABELLED = ("input", "select", "textarea")
 _NEEDS_NO_LABEL = ("hidden", "submit", "button", "image", "reset")
 _EVENTS = re.compile(r"on[a-z]+")
@@ -28,7 +32,7 @@ class Element:
     def get(self, name: str) -> str:
         return self.attributes.get(name, "")
 
-    def find(self, name: str, **attributes: str) -> list["Element"]:
+    def find(self, name: str, /, **attributes: str) -> list["Element"]:
         """All elements below with this name and these attributes (``class_`` holds a word)."""
         return [
             element

@@ -7,7 +7,7 @@ The health words are unique: where one of them turns up, it came from here.
 import json
 import secrets
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from flask_security import hash_password
 from sqlalchemy import select
@@ -33,6 +33,8 @@ from leadcapture.outbox.queue import new_ref
 from leadcapture.vault import Vault
 from tests.clock import TUESDAY_MORNING
 
+Row = TypeVar("Row")
+
 NAME = "Janet Whitfield"
 EMAIL = "janet.whitfield@tampamail.example"
 PHONE = "+18135550142"
@@ -42,6 +44,21 @@ MESSAGE = "My knees have been zebrafinch sore since the quillwort operation in M
 NOTE = "She told me about her marzipanitis; call before lunch."
 CONDITIONS = ("osteoarthritis",)
 PASSWORD = "seven herons over slow water"
+
+LETTER_VALUES = {
+    "greeting": "Dear Janet,",
+    "first_name": "Janet",
+    "clinic_name": "Cellebration Wellness",
+    "clinic_phone": "(858) 258-5090",
+    "postal_address": "Escazú, San José, Costa Rica",
+    "packet_link": "http://127.0.0.1:8000/packet/abc.def",
+    "stop_link": "http://127.0.0.1:8000/stop/abc.def",
+    "preferences_link": "http://127.0.0.1:8000/stop/abc.def",
+    "lead_link": "http://127.0.0.1:8000/desk/leads/abc",
+    "receipt": "a-receipt-of-hers",
+    "received_at": "2026-03-03 15:00 UTC",
+    "language": "English",
+}
 
 PATIENT_WORDS = (
     "Whitfield",
@@ -133,7 +150,8 @@ def a_letter_version(session: Session, **changes: Any) -> LetterVersion:
         "language": "en",
         "number": 1,
         "subject": "A word from the clinic",
-        "text": "Dear {{ first_name }},\n\nwe are here when you have questions.\n",
+        "text": "---\nlayout: 1\nsubject: A word from the clinic\npreview: We are here.\n---\n\n"
+        "{{ greeting }}\n\nWe are here when you have questions.\n",
         "pdf": None,
         "sha256": secrets.token_hex(32),
         "created_at": TUESDAY_MORNING,
@@ -146,29 +164,28 @@ def a_message(
     lead: Lead | None = None,
     *,
     letter: LetterVersion | None = None,
-    packets: tuple[int, ...] = (),
+    packets: tuple[int, ...] | None = None,
     values: dict[str, str] | None = None,
     **changes: Any,
 ) -> Message:
-    """A letter in the outbox, due now: a follow-up to her unless told otherwise.
+    """A letter in the outbox, due now: the first follow-up to her unless told otherwise.
 
-    It pins the newest published version of its kind, where there is one in her language.
+    It pins the newest published texts of its kind in her language (a packet's letter pins the
+    packet on osteoarthritis too) and has a value for every placeholder.
     """
     lead = lead or a_lead(session)
     ref = changes.pop("ref", new_ref())
     kind = MessageKind(changes.pop("kind", MessageKind.FOLLOW_UP))
-    letter = letter or _newest(session, kind, lead.language) or a_letter_version(session)
-    payload = json.dumps(
-        {
-            "letter": letter.id,
-            "packets": packets,
-            "values": {"first_name": "Janet"} if values is None else values,
-        }
-    )
+    step = changes.pop("step", "day-3" if kind is MessageKind.FOLLOW_UP else "")
+    letter = letter or _letter_for(session, kind, step, lead.language)
+    if packets is None:
+        about = _newest(session, "packet", CONDITIONS[0], lead.language)
+        packets = (about.id,) if about and kind is MessageKind.PACKET else ()
+    payload = {"letter": letter.id, "packets": packets, "values": values or LETTER_VALUES}
     facts: dict[str, Any] = {
         "ref": ref,
         "kind": kind,
-        "step": "day-3" if kind is MessageKind.FOLLOW_UP else "",
+        "step": step,
         "dedupe_key": f"test:{ref}",
         "lead_id": lead.id,
         "recipient": lead.email,
@@ -176,7 +193,7 @@ def a_message(
         "language": lead.language,
         "time_zone": lead.time_zone,
         "priority": kind.priority,
-        "payload": test_vault.seal("message", "payload", ref, payload),
+        "payload": test_vault.seal("message", "payload", ref, json.dumps(payload)),
         "state": MessageState.QUEUED,
         "due_at": TUESDAY_MORNING,
         "mail_id": f"<{ref}@clinic.example>",
@@ -243,18 +260,25 @@ def _consent(lead: Lead, request: Request, kind: ConsentKind) -> Consent:
     )
 
 
-def _newest(session: Session, kind: MessageKind, language: str) -> LetterVersion | None:
+def _letter_for(session: Session, kind: MessageKind, step: str, language: str) -> LetterVersion:
     wanted = "packet_letter" if kind is MessageKind.PACKET else kind.value
+    return _newest(session, wanted, step, language) or a_letter_version(session)
+
+
+def _newest(session: Session, kind: str, topic: str, language: str) -> LetterVersion | None:
     return session.scalars(
         select(LetterVersion)
-        .where(LetterVersion.kind == wanted, LetterVersion.language == language)
-        .order_by(LetterVersion.topic.desc(), LetterVersion.number.desc())
+        .where(
+            LetterVersion.kind == kind,
+            LetterVersion.topic == topic,
+            LetterVersion.language == language,
+        )
+        .order_by(LetterVersion.number.desc())
         .limit(1)
     ).first()
 
 
-def _add(session: Session, row: Any) -> Any:
+def _add(session: Session, row: Row) -> Row:
     session.add(row)
     session.flush()
     return row
-

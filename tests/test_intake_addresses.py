@@ -75,7 +75,14 @@ def test_a_slip_in_a_usual_domain_is_noticed(typed: str, meant: str) -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ["ana@gmail.com", "ana@example.com", "ana@mail.ru", "ana@email.com", "ana@hotmail.fr", "a@b.co"],
+    [
+        "ana@gmail.com",
+        "ana@example.com",
+        "ana@mail.ru",
+        "ana@email.com",
+        "ana@hotmail.fr",
+        "a@b.co",
+    ],
 )
 def test_real_domains_raise_no_question(typed: str) -> None:
     assert likely_meant(typed) is None

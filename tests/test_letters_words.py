@@ -155,7 +155,8 @@ class TestClaims:
          "clinically proven", "a proven therapy", "better than standard care",
          "superior to conventional treatment", "our success rate", "90% of patients improved",
          "9 out of 10 patients", "see ClinicalTrials.gov", "NCT01234567", "a registered trial",
-         "testimonials", "risk-free", "not just a cure", "no doubt it is risk-free", "not a cure, a miracle", "cure\u200bs"],
+         "testimonials", "risk-free", "not just a cure", "not a cure, a miracle",
+         "no doubt it is risk-free", "cure\u200bs"],
     )  # fmt: skip
     def test_a_claim_is_found_in_english(self, claim: str) -> None:
         """PR-13"""

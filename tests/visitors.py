@@ -23,10 +23,13 @@ class Visitor(FlaskClient):
     """
 
     session: Session | None = None
+    address: str = ""
 
     def open(self, *given: Any, **options: Any) -> TestResponse:
         if self.session is not None:
             self.session.commit()
+        if given and isinstance(given[0], str):
+            options.setdefault("base_url", self.address)
         response = super().open(*given, **options)
         if self.session is not None:
             self.session.expire_all()

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from leadcapture.dashboard import decisions, lead_acts, lead_list, lead_page, now_page, times, words
+from leadcapture.dashboard import decisions, lead_acts, lead_list, lead_page, names, now_page, times, words
 from leadcapture.dashboard.blueprint import blueprint
 
 __all__ = ["decisions", "lead_acts", "lead_list", "lead_page", "now_page", "register"]
@@ -10,6 +10,6 @@ __all__ = ["decisions", "lead_acts", "lead_list", "lead_page", "now_page", "regi
 
 def register(app: Flask) -> None:
     """Hang the pages under ``/desk``, with the filters and words that they use."""
-    app.jinja_env.filters.update(times.FILTERS)
+    app.jinja_env.filters.update(times.FILTERS | names.FILTERS)
     app.jinja_env.globals["words"] = words
     app.register_blueprint(blueprint)

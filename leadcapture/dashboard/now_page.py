@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from leadcapture import web
 from leadcapture.accounts.access import EVERYONE, may_decide, staff_only
+from leadcapture.dashboard import words
 from leadcapture.dashboard.answers import open_answers
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.database import db
@@ -21,7 +22,7 @@ def now() -> ResponseReturnValue:
     return render_template(
         "dashboard/now.html",
         queue=[
-            (waits, open_answers(waits.request) if waits.request else None) for waits in queue
+            (waits, _facts(waits)) for waits in queue
         ],
         waiting_count=waiting.count_waiting(db.session()),
         held=decisions.held_requests(db.session()),
@@ -31,3 +32,17 @@ def now() -> ResponseReturnValue:
         gate=gates.closed_gate(db.session(), at),
         may_decide=may_decide(),
     )
+
+
+def _facts(waits: waiting.Waiting) -> list[str]:
+    """What a caller must know, in a line: the conditions, language, way in, and wish."""
+    facts = []
+    if waits.request is not None:
+        answers = open_answers(waits.request)
+        facts += [words.of(words.CONDITION, condition) for condition in answers.conditions]
+        facts += [answers.unreadable] if answers.unreadable else []
+    facts.append(waits.lead.language.upper())
+    if waits.request is not None:
+        facts.append(words.of(words.CHANNEL, waits.request.channel))
+    wish = words.wish(waits.lead.contact_by, waits.lead.contact_time)
+    return [*facts, wish] if wish else facts

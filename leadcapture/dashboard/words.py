@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-from flask_babel import LazyString, gettext, lazy_gettext
+from flask_babel import LazyString, gettext, lazy_gettext, ngettext
+
+from leadcapture.models import Message, MessageKind, TimelineEntry
 
 STATUS: Mapping[str, LazyString] = {
     "held": lazy_gettext("Held"),
@@ -194,3 +196,70 @@ def step_of(step: str) -> str:
     """A follow-up's step: ``day 3`` for ``day-3``."""
     day = step.removeprefix("day-")
     return str(gettext("day %(day)s", day=day)) if day.isdigit() else step
+
+
+def wish(contact_by: str, contact_time: str) -> str:
+    """How and when the person asked to be reached, or nothing."""
+    wishes = [of(CONTACT_BY, contact_by), of(CONTACT_TIME, contact_time)]
+    asked = " ".join(word for word in wishes if word)
+    return str(gettext("asked for: %(wish)s", wish=asked)) if asked else ""
+
+
+def purpose(letter: Message) -> str:
+    """Why a letter that is still to come will be sent."""
+    if letter.kind == MessageKind.FOLLOW_UP:
+        return str(
+            gettext("Because they agreed to follow-ups; a conversation or a booking cancels it.")
+        )
+    return str(gettext("Because they asked for it."))
+
+
+def happened(entry: TimelineEntry) -> str:
+    """The sentence for an entry of the timeline; an unknown kind stands for itself."""
+    facts = entry.facts
+    match entry.kind:
+        case "requested":
+            return str(gettext("Asked for information"))
+        case "request_held":
+            return str(gettext("A request was held"))
+        case "status_changed":
+            return _moved(facts)
+        case "call_logged":
+            outcome = of(CALL, str(facts.get("outcome", "")))
+            return str(gettext("Call: %(outcome)s", outcome=outcome)) + _cancelled(facts)
+        case "task_done":
+            return str(gettext("Done: %(task)s", task=of(TASK, str(facts.get("task", "")))))
+        case "follow_ups_cancelled":
+            return str(gettext("Cancelled the follow-ups")) + _cancelled(facts)
+    return of(_HAPPENED, entry.kind)
+
+
+_HAPPENED: Mapping[str, LazyString] = {
+    "request_released": lazy_gettext("Released the held request"),
+    "request_discarded": lazy_gettext("Discarded the held request"),
+    "address_confirmed": lazy_gettext("Confirmed the address"),
+    "packet_link_asked": lazy_gettext("Asked for a new link to the packet"),
+    "packet_sent_again": lazy_gettext("Sent the packet again"),
+    "unsubscribed": lazy_gettext("Asked for no more follow-ups"),
+    "resubscribed": lazy_gettext("Asked for follow-ups again"),
+    "note_added": lazy_gettext("Note"),
+    "assigned": lazy_gettext("Took over the lead"),
+    "letter_settled": lazy_gettext("Settled a letter that stood still"),
+}
+
+
+def _moved(facts: Mapping[str, object]) -> str:
+    status = of(STATUS, str(facts.get("to", "")))
+    reason = str(facts.get("reason", ""))
+    sentence = str(gettext("Moved to %(status)s", status=status))
+    if reason:
+        sentence += f": {of(CLOSED_REASON, reason).lower()}"
+    return sentence + _cancelled(facts)
+
+
+def _cancelled(facts: Mapping[str, object]) -> str:
+    number = facts.get("follow_ups_cancelled", 0)
+    if not isinstance(number, int) or number == 0:
+        return ""
+    told = ngettext("%(num)d follow-up cancelled", "%(num)d follow-ups cancelled", number)
+    return f" ({told})"

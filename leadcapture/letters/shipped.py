@@ -52,15 +52,13 @@ def publish_shipped(
     """Put every shipped text on record that is not yet; the new versions, none the second time.
 
     A text is left alone once it has been on record, so that a restart never brings an old
-    text back over what staff wrote after it. Raises what ``check`` raises, before any row.
+    text back over what staff wrote after it. All of them or, where ``check`` raises, none.
     """
-    texts = [
-        (kind, topic, language, finish(source, kind, language))
-        for kind, topic, language, source in shipped_texts(directory)
-    ]
-    for kind, _, language, text in texts:
-        check(text, kind, language)
-    made = [publish(session, now, clinic, *text) for text in texts]
+    with session.begin_nested():
+        made = [
+            publish(session, now, clinic, kind, topic, language, finish(source, kind, language))
+            for kind, topic, language, source in shipped_texts(directory)
+        ]
     return [version for version in made if version is not None]
 
 
@@ -85,9 +83,9 @@ def publish(
 ) -> LetterVersion | None:
     """Put a finished text on record as the next version; None if it has been on record before.
 
-    A packet is typeset here, once: every copy ever sent of this version is the same.
+    A packet is typeset here, once: every copy ever sent of this version is the same. Raises
+    what ``check`` raises.
     """
-    check(text, kind, language)
     fingerprint = _fingerprint(text, kind, clinic)
     same_text = (
         LetterVersion.kind == kind,
@@ -98,6 +96,7 @@ def publish(
         select(LetterVersion.id).where(*same_text, LetterVersion.sha256 == fingerprint)
     ):
         return None
+    check(text, kind, language)
     newest = session.scalar(select(func.max(LetterVersion.number)).where(*same_text))
     manuscript = Manuscript.read(text)
     version = LetterVersion(

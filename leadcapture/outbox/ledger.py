@@ -112,13 +112,21 @@ def reclaim_lost(session: Session, now: datetime) -> int:
             Message.lease_until < now,
         )
         .limit(500)
+        .execution_options(populate_existing=True)
     ).all()
     count = 0
     for message in lost:
         before_dot = message.state is MessageState.CLAIMED
         if before_dot:
             won = settle(
-                session, message, MessageState.QUEUED, now, reason="worker_lost", due_at=now
+                session,
+                message,
+                MessageState.QUEUED,
+                now,
+                # Its worker may declare the intent in this very moment: then it is not free.
+                since=(MessageState.CLAIMED,),
+                reason="worker_lost",
+                due_at=now,
             )
         else:
             won = doubt(session, message, now)
@@ -135,6 +143,7 @@ def doubt(session: Session, message: Message, now: datetime) -> bool:
         message,
         MessageState.UNCERTAIN,
         now,
+        since=(MessageState.SENDING,),
         reason="no_answer_after_dot",
         doubts=Message.doubts + 1,
     )

@@ -14,6 +14,7 @@ def register(app: Flask) -> None:
     """Open the pages for patients."""
     limits.register(app)
     app.register_blueprint(blueprint)
+    request_page.register(app)
     with app.app_context():
         proxies = settings().trusted_proxies
     if proxies:

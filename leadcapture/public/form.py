@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from flask_babel import gettext, ngettext
 from flask_babel import lazy_gettext as _
-from flask_babel import ngettext
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
 from wtforms import (
@@ -19,6 +19,7 @@ from wtforms import (
     TextAreaField,
 )
 from wtforms.csrf.core import CSRF, CSRFTokenField
+from wtforms.fields import SelectChoice
 from wtforms.validators import DataRequired, Length, ValidationError
 
 from leadcapture.intake import addresses, form_token, phones, screening
@@ -26,29 +27,32 @@ from leadcapture.intake.consent_texts import current_text
 from leadcapture.intake.form_token import FormToken
 from leadcapture.intake.submission import Submission
 from leadcapture.intake.typed_text import clean_line, clean_text
+from leadcapture.languages import page_language
 from leadcapture.models import ConsentKind
 from leadcapture.public import places
 from leadcapture.public.typed import MAX_MESSAGE
 from leadcapture.web import now, settings
 
 CONDITIONS = (
-    ("autoimmune", _("Autoimmune: rheumatoid arthritis, lupus, MS, psoriasis, Crohn’s")),
-    ("osteoarthritis", _("Osteoarthritis or joint pain")),
-    ("athletes", _("Athletic recovery")),
-    ("other", _("Something else")),
-    ("not_sure", _("I’m not sure")),
+    SelectChoice(
+        "autoimmune", _("Autoimmune: rheumatoid arthritis, lupus, MS, psoriasis, Crohn’s")
+    ),
+    SelectChoice("osteoarthritis", _("Osteoarthritis or joint pain")),
+    SelectChoice("athletes", _("Athletic recovery")),
+    SelectChoice("other", _("Something else")),
+    SelectChoice("not_sure", _("I’m not sure")),
 )
 CONTACT_BY = (
-    ("", _("No preference")),
-    ("phone", _("By telephone")),
-    ("whatsapp", _("By WhatsApp")),
-    ("email", _("By email")),
+    SelectChoice("", _("No preference")),
+    SelectChoice("phone", _("By telephone")),
+    SelectChoice("whatsapp", _("By WhatsApp")),
+    SelectChoice("email", _("By email")),
 )
 CONTACT_TIME = (
-    ("", _("Any time")),
-    ("morning", _("In the morning")),
-    ("afternoon", _("In the afternoon")),
-    ("evening", _("In the evening")),
+    SelectChoice("", _("Any time")),
+    SelectChoice("morning", _("In the morning")),
+    SelectChoice("afternoon", _("In the afternoon")),
+    SelectChoice("evening", _("In the evening")),
 )
 # Where the fields of the folded part are told apart from those that everybody sees.
 FOLDED = ("phone", "country", "contact_by", "contact_time", "time_zone", "message")
@@ -113,9 +117,7 @@ class RequestForm(FlaskForm):  # type: ignore[misc]
     phone = TelField(
         _("Telephone"),
         filters=[lambda typed: clean_line(typed or "")],
-        validators=[
-            Length(max=phones.LONGEST, message=_("Please shorten this to 60 characters."))
-        ],
+        validators=[Length(max=phones.LONGEST, message=_("Please shorten this to 60 characters."))],
     )
     country = SelectField(_("Country"), validate_choice=False)
     contact_by = SelectField(
@@ -134,6 +136,10 @@ class RequestForm(FlaskForm):  # type: ignore[misc]
             typed = typed.copy()
             typed.setlist("email", [typed["email_meant"]])
         super().__init__(formdata=typed)
+        self.country.choices = [
+            SelectChoice("", gettext("Please choose")),
+            *(SelectChoice(*country) for country in places.countries(page_language())),
+        ]
         self.email_guess: str | None = None
         self.address = ""
 
@@ -190,7 +196,7 @@ def submission_of(
     form: RequestForm, token: FormToken, language: str, page: str, touch: dict[str, Any]
 ) -> Submission:
     """What a valid form asks for, normalised and screened."""
-    country = _one_of(form.country.data, [code for code, _name in places.countries(language)])
+    country = _one_of(form.country)
     country = "" if country == places.ELSEWHERE else country
     phone = phones.read_phone(form.phone.data, country) if form.phone.data else None
     zone = form.time_zone.data or ""
@@ -210,8 +216,8 @@ def submission_of(
         phone=phone,
         phone_typed=form.phone.data,
         country=country,
-        contact_by=_one_of(form.contact_by.data, [code for code, _name in CONTACT_BY]),
-        contact_time=_one_of(form.contact_time.data, [code for code, _name in CONTACT_TIME]),
+        contact_by=_one_of(form.contact_by),
+        contact_time=_one_of(form.contact_time),
         page=page,
         held_reason=_suspicion(form, token, now()),
         touch=touch,
@@ -228,5 +234,6 @@ def _suspicion(form: RequestForm, token: FormToken, moment: datetime) -> str:
     )
 
 
-def _one_of(typed: str | None, known: list[str]) -> str:
-    return typed if typed in known else ""
+def _one_of(field: SelectField) -> str:
+    """What was chosen, if the form offers it."""
+    return field.data if field.data in [choice.value for choice in field.choices] else ""

@@ -2,19 +2,18 @@
 
 from http import HTTPStatus
 
-from flask import Response, current_app, redirect, render_template, request, url_for
+from flask import Flask, Response, current_app, render_template, request, url_for
 from flask_babel import gettext as _
-from werkzeug.wrappers import Response as AnyResponse
 
 from leadcapture.database import db
 from leadcapture.errors import log_failure
 from leadcapture.intake import touch
 from leadcapture.intake.consent_texts import current_text
-from leadcapture.intake.form_token import issue
 from leadcapture.intake.receive import find_receipt, receive
-from leadcapture.languages import browser_language, speak
+from leadcapture.languages import speak
 from leadcapture.models import ConsentKind
 from leadcapture.public import places
+from leadcapture.public.blank_form import HOLE, BlankForms
 from leadcapture.public.blueprint import blueprint
 from leadcapture.public.form import RequestForm, read_token, submission_of
 from leadcapture.public.limits import RateLimitExceeded, count_submission
@@ -23,27 +22,30 @@ from leadcapture.web import now, settings, vault
 
 TOUCH_COOKIE = "touch"
 
-_BLANKS = "leadcapture.blank_forms"
-_HOLE = "@token@"
+_BLANK = "leadcapture.blank_forms"
+
+
+def register(app: Flask) -> None:
+    """Let the blank form be answered without all that only other pages need."""
+    forms = BlankForms(app, _draw_blank)
+    app.extensions[_BLANK] = forms
+    app.wsgi_app = forms  # type: ignore[method-assign]
 
 
 @blueprint.get("/", defaults={"language": ""})
 @blueprint.get("/<any(en,es):language>")
 def request_form(language: str) -> Response:
     """The blank form, in the language of the link or else of the browser."""
-    if not language:
-        language = request.args.get("lang", "") if request.query_string else ""
-    before, after = _blank_form(language if language in ("en", "es") else browser_language())
-    token = issue(settings().secret_key, now())
-    response = current_app.response_class(before + token.encode() + after, mimetype="text/html")
-    response.headers["Vary"] = "Accept-Language"
+    forms: BlankForms = current_app.extensions[_BLANK]
+    page = forms.page(speak(language))
+    response = current_app.response_class(forms.fill(page), headers=list(page.headers))
     _remember_arrival(response)
     return response
 
 
 @blueprint.post("/", defaults={"language": ""})
 @blueprint.post("/<any(en,es):language>")
-def receive_request(language: str) -> AnyResponse:
+def receive_request(language: str) -> Response:
     """303 to the thanks after the commit; else the form again, whatever was typed still in it."""
     typed = read_typed(request)
     language = speak(language or typed.fields.get("lang", ""))
@@ -76,21 +78,16 @@ def receive_request(language: str) -> AnyResponse:
     return _thanks(received.receipt)
 
 
-def _thanks(receipt: str) -> AnyResponse:
-    return redirect(url_for("public.thanks", receipt=receipt), HTTPStatus.SEE_OTHER)
+def _thanks(receipt: str) -> Response:
+    location = url_for("public.thanks", receipt=receipt)
+    return Response(status=HTTPStatus.SEE_OTHER, headers={"Location": location})
 
 
-def _blank_form(language: str) -> tuple[bytes, bytes]:
-    """What stands before and after the token: all else is the same for everybody."""
-    blanks = current_app.extensions.setdefault(_BLANKS, {})
-    if language not in blanks:
-        speak(language)
-        form = RequestForm(None)
-        form.token.current_token = _HOLE
-        before, _hole, after = _draw(form).partition(_HOLE)
-        blanks[language] = (before.encode(), after.encode())
-    found: tuple[bytes, bytes] = blanks[language]
-    return found
+def _draw_blank(language: str) -> str:
+    speak(language)
+    form = RequestForm(None)
+    form.token.current_token = HOLE
+    return _draw(form)
 
 
 def _draw(form: RequestForm, title: str = "", sentence: str = "") -> str:
@@ -102,7 +99,6 @@ def _draw(form: RequestForm, title: str = "", sentence: str = "") -> str:
         notice=sentence,
         consent_health_text=current_text(ConsentKind.HEALTH, language).text,
         consent_follow_ups_text=current_text(ConsentKind.FOLLOW_UPS, language).text,
-        countries=places.countries(language),
         time_zones=list(places.time_zones()),
         action=url_for("public.receive_request", language=language),
         max_message=MAX_MESSAGE,

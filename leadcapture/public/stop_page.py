@@ -68,4 +68,3 @@ def _address_of(token: str) -> str:
 
 def _leads_of(cap_hash: str) -> list[Lead]:
     return list(db.session.scalars(select(Lead).where(Lead.cap_hash == cap_hash)))
-

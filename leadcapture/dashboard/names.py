@@ -1,0 +1,42 @@
+"""Names: telephones, languages and countries as people write them."""
+
+from collections.abc import Callable
+
+import phonenumbers
+from babel import Locale
+from flask_babel import get_locale
+
+_NATIONAL = (1,)
+
+
+def telephone(number: str) -> str:
+    """An E.164 number in groups: the national way in North America, else the international."""
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return number
+    style = phonenumbers.PhoneNumberFormat.INTERNATIONAL
+    if parsed.country_code in _NATIONAL:
+        style = phonenumbers.PhoneNumberFormat.NATIONAL
+    return phonenumbers.format_number(parsed, style)
+
+
+def language_name(code: str) -> str:
+    """A language by its name: ``Spanish``."""
+    return str(_locale().languages.get(code, code.upper()))
+
+
+def country_name(code: str) -> str:
+    """A country by its name; an unknown code stands for itself."""
+    return str(_locale().territories.get(code, code))
+
+
+def _locale() -> Locale:
+    return get_locale() or Locale("en")
+
+
+FILTERS: dict[str, Callable[[str], str]] = {
+    "telephone": telephone,
+    "language_name": language_name,
+    "country_name": country_name,
+}

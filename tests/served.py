@@ -1,0 +1,217 @@
+"""The real service as processes on loopback, as an operator would run it."""
+
+import base64
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from tests.people import test_keys
+from tests.waiting import until
+
+STARTS_WITHIN = 30.0
+STOPS_WITHIN = 40.0
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def service_environ(
+    data_dir: Path, database_url: str, *, port: int, smtp_port: int, **more: str
+) -> dict[str, str]:
+    """The environment of a service on loopback: the tests' keys, no DNS, no waiting.
+
+    ``more`` are settings without their prefix, such as ``FORM_LIMIT="5 per minute"``.
+    """
+    keys = ",".join(f"{name}:{base64.b64encode(key).decode()}" for name, key in test_keys.items())
+    ours = {
+        "DATA_DIR": str(data_dir),
+        "DATABASE_URL": database_url,
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "SECRET_KEY": "k" * 48,
+        "SEAL_KEYS": keys,
+        "HASH_KEY": base64.b64encode(bytes(range(32, 64))).decode(),
+        "SMTP_HOST": "127.0.0.1",
+        "SMTP_PORT": str(smtp_port),
+        "SMTP_SECURITY": "none",
+        "MAIL_FROM": "hello@clinic.example",
+        "REPLY_TO": "hello@clinic.example",
+        "STAFF_ALERTS_TO": "desk@clinic.example",
+        "DNS_CHECK": "no",
+        "FORM_MIN_SECONDS": "0",
+        "FORM_LIMIT": "1000000 per minute",
+        "SIGN_IN_LIMIT": "1000000 per minute",
+    } | more
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("LEADCAPTURE_")
+    }
+    return inherited | {f"LEADCAPTURE_{name}": value for name, value in ours.items()}
+
+
+@dataclass
+class Process:
+    """One ``leadcapture …`` process, its output in a file."""
+
+    words: list[str]
+    environ: Mapping[str, str]
+    log_path: Path
+    _running: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> "Process":
+        with self.log_path.open("ab") as log:
+            self._running = subprocess.Popen(
+                [sys.executable, "-m", *self.words],
+                env=dict(self.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self._running is not None
+        return self._running.pid
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def is_running(self) -> bool:
+        return self._running is not None and self._running.poll() is None
+
+    def children(self) -> list[psutil.Process]:
+        """The processes below: the workers of a web server."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.pid).children(recursive=True)
+        return []
+
+    def kill_children(self) -> int:
+        """kill -9 each worker; how many there were."""
+        workers = self.children()
+        for worker in workers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
+        return len(workers)
+
+    def kill(self) -> None:
+        """kill -9 the process and all below it."""
+        below = self.children()
+        assert self._running is not None
+        self._running.kill()
+        for process in below:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._running.wait(10)
+
+    def stop(self) -> int:
+        """SIGTERM, and wait; its exit status. Whoever does not stop in time is killed."""
+        assert self._running is not None
+        self._running.send_signal(signal.SIGTERM)
+        try:
+            return self._running.wait(STOPS_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.words} did not stop:\n{self.log[-3000:]}") from None
+
+
+def run_command(words: list[str], environ: Mapping[str, str]) -> str:
+    """Run ``leadcapture …`` to its end; what it printed. Fails where it does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "leadcapture", *words],
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@dataclass
+class Service:
+    """Web server and scheduler over one database."""
+
+    port: int
+    environ: Mapping[str, str]
+    folder: Path
+    processes: list[Process] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start_web(self, workers: int = 2, threads: int = 8) -> Process:
+        """Start the web server and wait until it answers."""
+        process = self._start(
+            "web", f"--port={self.port}", f"--workers={workers}", f"--threads={threads}"
+        )
+        try:
+            until(
+                lambda: not process.is_running() or answers(self.port),
+                within=STARTS_WITHIN,
+                what="the web server",
+            )
+            assert process.is_running()
+        except AssertionError:
+            raise AssertionError(f"no web server:\n{process.log[-3000:]}") from None
+        return process
+
+    def start_scheduler(self) -> Process:
+        return self._start("scheduler")
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.is_running():
+                process.stop()
+
+    def kill(self) -> None:
+        for process in self.processes:
+            if process.is_running():
+                process.kill()
+
+    def _start(self, *words: str) -> Process:
+        log = self.folder / f"{words[0]}-{len(self.processes)}.log"
+        process = Process(["leadcapture", *words], self.environ, log).start()
+        self.processes.append(process)
+        return process
+
+
+@contextmanager
+def a_service(folder: Path, database_url: str, smtp_port: int, **more: str) -> Iterator[Service]:
+    """A service that is not started yet, over a migrated database; whatever runs is ended."""
+    port = free_port()
+    environ = service_environ(folder, database_url, port=port, smtp_port=smtp_port, **more)
+    service = Service(port, environ, folder)
+    try:
+        yield service
+    finally:
+        service.kill()
+
+
+def answers(port: int, path: str = "/healthz") -> bool:
+    """True where something at this port answers 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()

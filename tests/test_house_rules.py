@@ -1,0 +1,212 @@
+"""The rules of the house, each as a test."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parent.parent
+PACKAGE = HOUSE / "leadcapture"
+LONGEST_FILE = 400
+
+# From the top of the house to its cellar: imports only ever point down. What stands in one
+# line is on one floor, and may only import within its own room.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("__main__",),
+    ("cli",),
+    ("up", "serve", "migrate", "scheduler", "demo"),
+    ("app",),
+    ("public", "dashboard", "api", "accounts", "mailbox", "health"),
+    ("errors", "languages", "limits"),
+    ("web",),
+    ("intake", "privacy"),
+    ("leads",),
+    ("outbox",),
+    ("letters",),
+    ("models",),
+    ("database",),
+    ("settings", "vault"),
+)
+# Each with its reason: whoever adds a line here says why.
+STAIRS_UP = {
+    # Invitations are made on the command line, and staff pages ask who is signed in.
+    ("dashboard", "accounts"),
+    # A language that staff chose is theirs on every page.
+    ("languages", "accounts"),
+}
+KNOWS_FLASK = {
+    "app",
+    "web",
+    "languages",
+    "errors",
+    "health",
+    "limits",
+    "mailbox",
+    "public",
+    "dashboard",
+    "api",
+    "accounts",
+    "cli",
+    "serve",
+    "migrate",
+}
+KNOWS_FLASK_ONLY_AS = {
+    ("database", "flask_sqlalchemy"),
+    ("models", "flask_security"),
+    ("demo", "flask_security"),
+}
+SENTENCE = re.compile(r"[A-ZÀ-Þ`*(\"'][^\n]*(\n[^\n]+)?[.!?]")
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(HOUSE))
+
+
+def room_of(module: str) -> str:
+    """The room of a dotted name of ours: ``leadcapture.outbox.relay`` is in ``outbox``."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def room_of_file(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every module that a file imports, at its top or within a function, by dotted name."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)}: a relative import"
+            module = node.module or ""
+            if module == "leadcapture":
+                yield from (f"leadcapture.{alias.name}" for alias in node.names)
+            else:
+                yield module
+
+
+def floor_of(room: str) -> int:
+    for number, floor in enumerate(FLOORS):
+        if room in floor:
+            return number
+    raise AssertionError(f"{room} has no floor: give it one in tests/test_house_rules.py")
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_imports_only_point_down(path: Path) -> None:
+    room = room_of_file(path)
+    if room == "__init__":
+        return
+    for module in imports_of(path):
+        if not module.startswith("leadcapture."):
+            continue
+        other = room_of(module)
+        if other == room or (room, other) in STAIRS_UP:
+            continue
+        assert floor_of(room) < floor_of(other), f"{name_of(path)} imports {module}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_only_the_page_rooms_know_flask(path: Path) -> None:
+    room = room_of_file(path)
+    if room in KNOWS_FLASK:
+        return
+    for module in imports_of(path):
+        top = module.split(".")[0]
+        if top in ("flask", "werkzeug", "wtforms") or top.startswith("flask_"):
+            assert (room, top) in KNOWS_FLASK_ONLY_AS, f"{name_of(path)} imports {module}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_every_module_says_in_one_sentence_what_it_is(path: Path) -> None:
+    first = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0]
+    assert first, f"{name_of(path)} has no docstring"
+    assert SENTENCE.fullmatch(first), f"{name_of(path)}: {first!r} is no sentence"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_every_file_reads_in_one_sitting(path: Path) -> None:
+    lines = len(path.read_text().splitlines())
+    assert lines <= LONGEST_FILE, f"{name_of(path)} has {lines} lines"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_only_settings_read_the_environment(path: Path) -> None:
+    """The command line and ``up`` pass it on to child processes."""
+    if name_of(path) in ("leadcapture/settings.py", "leadcapture/cli.py", "leadcapture/up.py"):
+        return
+    text = path.read_text()
+    assert "os.environ" not in text and "getenv" not in text, name_of(path)
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_only_the_outbox_speaks_smtp(path: Path) -> None:
+    if room_of_file(path) != "outbox":
+        assert "smtplib" not in set(imports_of(path)), name_of(path)
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_nobody_asks_the_machine_for_a_time_without_a_zone(path: Path) -> None:
+    text = path.read_text()
+    for call in ("utcnow(", "datetime.now()", "utcfromtimestamp(", "date.today("):
+        assert call not in text, f"{name_of(path)}: {call}"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((HOUSE / "migrations" / "versions").glob("*.py")), ids=name_of
+)
+def test_migrations_are_numbered_and_never_import_the_app(path: Path) -> None:
+    """DD-08: an old migration must mean the same when the app has changed."""
+    assert re.fullmatch(r"\d{4}_[a-z]+(_[a-z0-9]+)+\.py", path.name)
+    assert not [name for name in imports_of(path) if name.startswith("leadcapture")]
+
+
+def test_nothing_of_a_single_machine_stands_in_the_tree() -> None:
+    """Neither a path of somebody's machine nor the name of a private registry."""
+    forbidden = re.compile(
+        rb"/(home|root|Users|work|workspace)/|\bfile:///|index-url|trusted-host|\.\./shared"
+    )
+    told = [
+        f"{path}: {match[0].decode()}"
+        for path in tracked_files()
+        if path.name != Path(__file__).name
+        for match in forbidden.finditer(path.read_bytes())
+    ]
+    assert not told, "\n".join(told)
+
+
+def test_nothing_but_the_known_stands_at_the_top() -> None:
+    known = {
+        *(".ci", ".gitignore", "LICENSE", "README.md", "docs", "leadcapture", "migrations"),
+        *("pyproject.toml", "requirements.lock", "templates", "tests", "wsgi.py"),
+    }
+    tops = {path.relative_to(HOUSE).parts[0] for path in tracked_files()}
+    assert tops <= known, tops - known
+
+
+def test_the_lock_names_every_part_with_its_hashes() -> None:
+    """WS-17: what is installed is what was looked at."""
+    lock = (HOUSE / "requirements.lock").read_text()
+    pins = re.findall(r"^([a-z0-9][a-z0-9.-]*)(?:\[[^]]*])?==\S+ \\\n    --hash=", lock, re.M)
+    named = re.findall(r"^([a-z0-9][a-z0-9.-]*)", lock, re.M)
+    assert sorted(pins) == sorted(named)
+    assert "://" not in lock
+
+
+def tracked_files() -> list[Path]:
+    """What Git keeps or would keep; without Git, all that is not hidden or built."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=HOUSE,
+        capture_output=True,
+    )
+    assert listed.returncode == 0, "the house rules look at what Git keeps"
+    names = [name for name in listed.stdout.decode().split("\0") if name]
+    return [HOUSE / name for name in names if (HOUSE / name).is_file()]

@@ -1,0 +1,153 @@
+"""Search and listing: what people type finds whom they mean; pages go by key."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from leadcapture.leads import listing, search
+from leadcapture.models import Lead, LeadStatus
+from tests.clock import TUESDAY_MORNING
+from tests.people import a_lead
+
+_HARMLESS = hypothesis_settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+def found(session: Session, typed: str) -> list[str]:
+    names = select(Lead.full_name).where(search.matching(session, typed))
+    return sorted(session.scalars(names))
+
+
+@pytest.fixture
+def people(session: Session) -> Session:
+    a_lead(session)
+    a_lead(
+        session,
+        full_name="José Núñez-Solís",
+        email="pepe_nunez+clinica@correo.example.cr",
+        phone="+50688881234",
+    )
+    a_lead(session, full_name="Zoë O'Brien", email="zoe@obrien.example", phone="+442079460000")
+    session.commit()
+    return session
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("janet", "Janet Whitfield"),
+        ("JAN whit", "Janet Whitfield"),
+        ("whitfield janet", "Janet Whitfield"),
+        ("janet.whitfield@tampa", "Janet Whitfield"),
+        ("tampamail", "Janet Whitfield"),
+        ("0142", "Janet Whitfield"),
+        ("555-0142", "Janet Whitfield"),
+        ("(813) 555", "Janet Whitfield"),
+        ("+1 813 555 0142", "Janet Whitfield"),
+        ("8135550142", "Janet Whitfield"),
+        ("nunez", "José Núñez-Solís"),
+        ("Núñ", "José Núñez-Solís"),
+        ("solis", "José Núñez-Solís"),
+        ("clinica", "José Núñez-Solís"),
+        ("8888 1234", "José Núñez-Solís"),
+        ("506 8888", "José Núñez-Solís"),
+        ("zoe o'b", "Zoë O'Brien"),
+        ("+44 20 7946", "Zoë O'Brien"),
+    ],
+)
+def test_what_people_type_finds_whom_they_mean(people: Session, typed: str, name: str) -> None:
+    assert found(people, typed) == [name]
+
+
+@pytest.mark.parametrize("typed", ["hitfield", "janet solis", "9999", "@", "'", '"', "*", "()"])
+def test_what_begins_no_word_finds_nobody(people: Session, typed: str) -> None:
+    assert found(people, typed) == []
+
+
+@_HARMLESS
+@given(typed=st.text(max_size=100).filter(lambda text: "\0" not in text))
+def test_nothing_that_is_typed_breaks_the_search(people: Session, typed: str) -> None:
+    found(people, typed.encode("utf-8", "ignore").decode())
+
+
+@_HARMLESS
+@given(
+    operator=st.sampled_from(["OR", "NOT x", 'a" OR "b', "janet:*", "a & !b", "{", "\\", "NEAR("])
+)
+def test_the_index_takes_no_orders_from_what_is_typed(people: Session, operator: str) -> None:
+    found(people, operator)
+
+
+def test_a_changed_or_removed_lead_is_found_by_what_it_is_now(people: Session) -> None:
+    janet = people.scalars(select(Lead).where(search.matching(people, "janet"))).one()
+    janet.search_text = search.search_text("Jane Whitfield-Ruiz", janet.email, "")
+    people.commit()
+    assert found(people, "ruiz") == ["Janet Whitfield"]
+    assert found(people, "0142") == []
+    people.delete(janet)
+    people.commit()
+    assert found(people, "ruiz") == []
+
+
+@pytest.fixture
+def many(session: Session) -> list[int]:
+    """120 leads, some of one moment, newest first."""
+    leads = [
+        a_lead(session, last_request_at=TUESDAY_MORNING - timedelta(minutes=number // 3))
+        for number in range(120)
+    ]
+    a_lead(session, status=LeadStatus.HELD)
+    session.commit()
+    return [
+        lead.id
+        for lead in sorted(leads, key=lambda each: (each.last_request_at, each.id), reverse=True)
+    ]
+
+
+def test_pages_go_forth_and_back_without_gap_or_repeat(session: Session, many: list[int]) -> None:
+    forth, key = [], None
+    while True:
+        page = listing.page(session, key=key)
+        forth.append([lead.id for lead in page.leads])
+        if page.older is None:
+            break
+        key = listing.read_key(str(page.older))
+    assert [len(part) for part in forth] == [50, 50, 20]
+    assert sum(forth, []) == many
+    back = [forth[-1]]
+    while page.newer is not None:
+        page = listing.page(session, key=listing.read_key(str(page.newer)))
+        back.append([lead.id for lead in page.leads])
+    assert back[::-1] == forth
+
+
+def test_the_list_filters_by_status_and_search_together(session: Session) -> None:
+    a_lead(session)
+    closed = a_lead(session, status=LeadStatus.CLOSED)
+    a_lead(session, status=LeadStatus.CLOSED, full_name="Max Ortiz", email="max@ortiz.example")
+    session.commit()
+    page = listing.page(session, LeadStatus.CLOSED, "janet")
+    assert [lead.id for lead in page.leads] == [closed.id]
+    assert (page.newer, page.older) == (None, None)
+
+
+def test_counts_leave_held_leads_out(session: Session) -> None:
+    a_lead(session)
+    a_lead(session, status=LeadStatus.HELD)
+    counts = listing.counts(session)
+    assert counts[LeadStatus.NEW] == 1
+    assert sum(counts.values()) == 1
+
+
+@given(typed=st.text(max_size=60))
+def test_a_key_that_nobody_gave_out_is_no_key(typed: str) -> None:
+    key = listing.read_key(typed)
+    assert key is None or listing.read_key(str(key)) == key
