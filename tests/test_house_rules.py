@@ -6,8 +6,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 HOUSE = Path(__file__).parent.parent
 PACKAGE = HOUSE / "leadcapture"
 LONGEST_FILE = 400
@@ -30,12 +28,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("database",),
     ("settings", "vault"),
 )
-# Each with its reason: whoever adds a line here says why.
-STAIRS_UP = {
-    # Invitations are made on the command line, and staff pages ask who is signed in.
+# Between rooms of one floor, each with its reason.
+ASIDE = {
+    # Staff pages ask who is signed in, and what that role may see.
     ("dashboard", "accounts"),
-    # A language that staff chose is theirs on every page.
-    ("languages", "accounts"),
 }
 KNOWS_FLASK = {
     "app",
@@ -92,6 +88,18 @@ def imports_of(path: Path) -> Iterator[str]:
                 yield module
 
 
+def our_imports() -> Iterator[tuple[Path, str]]:
+    for path in modules():
+        for module in imports_of(path):
+            if module.startswith("leadcapture."):
+                yield path, module
+
+
+def files_with(*words: str) -> set[str]:
+    """The files of the package in which one of these words stands."""
+    return {name_of(path) for path in modules() if any(word in path.read_text() for word in words)}
+
+
 def floor_of(room: str) -> int:
     for number, floor in enumerate(FLOORS):
         if room in floor:
@@ -99,73 +107,68 @@ def floor_of(room: str) -> int:
     raise AssertionError(f"{room} has no floor: give it one in tests/test_house_rules.py")
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_imports_only_point_down(path: Path) -> None:
-    room = room_of_file(path)
-    if room == "__init__":
-        return
-    for module in imports_of(path):
-        if not module.startswith("leadcapture."):
+def test_imports_only_point_down() -> None:
+    told = []
+    for path, module in our_imports():
+        room, other = room_of_file(path), room_of(module)
+        if other == room or room == "__init__" or (room, other) in ASIDE:
             continue
-        other = room_of(module)
-        if other == room or (room, other) in STAIRS_UP:
-            continue
-        assert floor_of(room) < floor_of(other), f"{name_of(path)} imports {module}"
+        if floor_of(room) >= floor_of(other):
+            told.append(f"{name_of(path)} imports {module}")
+    assert not told, "\n".join(told)
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_only_the_page_rooms_know_flask(path: Path) -> None:
-    room = room_of_file(path)
-    if room in KNOWS_FLASK:
-        return
-    for module in imports_of(path):
-        top = module.split(".")[0]
-        if top in ("flask", "werkzeug", "wtforms") or top.startswith("flask_"):
-            assert (room, top) in KNOWS_FLASK_ONLY_AS, f"{name_of(path)} imports {module}"
+def test_only_the_page_rooms_know_flask() -> None:
+    told = []
+    for path in modules():
+        room = room_of_file(path)
+        tops = {module.split(".")[0] for module in imports_of(path)}
+        told += [
+            f"{name_of(path)} imports {top}"
+            for top in tops
+            if room not in KNOWS_FLASK
+            and (room, top) not in KNOWS_FLASK_ONLY_AS
+            and (top in ("flask", "werkzeug", "wtforms") or top.startswith("flask_"))
+        ]
+    assert not told, "\n".join(told)
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_every_module_says_in_one_sentence_what_it_is(path: Path) -> None:
-    first = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0]
-    assert first, f"{name_of(path)} has no docstring"
-    assert SENTENCE.fullmatch(first), f"{name_of(path)}: {first!r} is no sentence"
+def test_every_module_says_in_one_sentence_what_it_is() -> None:
+    told = []
+    for path in modules():
+        first = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0]
+        if not SENTENCE.fullmatch(first):
+            told.append(f"{name_of(path)}: {first!r}")
+    assert not told, "\n".join(told)
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_every_file_reads_in_one_sitting(path: Path) -> None:
-    lines = len(path.read_text().splitlines())
-    assert lines <= LONGEST_FILE, f"{name_of(path)} has {lines} lines"
+def test_every_file_reads_in_one_sitting() -> None:
+    lines = {name_of(path): len(path.read_text().splitlines()) for path in modules()}
+    assert not {name: count for name, count in lines.items() if count > LONGEST_FILE}
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_only_settings_read_the_environment(path: Path) -> None:
+def test_only_settings_read_the_environment() -> None:
     """The command line and ``up`` pass it on to child processes."""
-    if name_of(path) in ("leadcapture/settings.py", "leadcapture/cli.py", "leadcapture/up.py"):
-        return
-    text = path.read_text()
-    assert "os.environ" not in text and "getenv" not in text, name_of(path)
+    may = {"leadcapture/settings.py", "leadcapture/cli.py", "leadcapture/up.py"}
+    assert files_with("os.environ", "getenv") <= may
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_only_the_outbox_speaks_smtp(path: Path) -> None:
-    if room_of_file(path) != "outbox":
-        assert "smtplib" not in set(imports_of(path)), name_of(path)
+def test_only_the_outbox_speaks_smtp() -> None:
+    speak = {name_of(path) for path in modules() if "smtplib" in set(imports_of(path))}
+    assert {name for name in speak if not name.startswith("leadcapture/outbox/")} == set()
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_nobody_asks_the_machine_for_a_time_without_a_zone(path: Path) -> None:
-    text = path.read_text()
-    for call in ("utcnow(", "datetime.now()", "utcfromtimestamp(", "date.today("):
-        assert call not in text, f"{name_of(path)}: {call}"
+def test_nobody_asks_the_machine_for_a_time_without_a_zone() -> None:
+    assert not files_with("utcnow(", "datetime.now()", "utcfromtimestamp(", "date.today(")
 
 
-@pytest.mark.parametrize(
-    "path", sorted((HOUSE / "migrations" / "versions").glob("*.py")), ids=name_of
-)
-def test_migrations_are_numbered_and_never_import_the_app(path: Path) -> None:
+def test_migrations_are_numbered_and_never_import_the_app() -> None:
     """DD-08: an old migration must mean the same when the app has changed."""
-    assert re.fullmatch(r"\d{4}_[a-z]+(_[a-z0-9]+)+\.py", path.name)
-    assert not [name for name in imports_of(path) if name.startswith("leadcapture")]
+    migrations = sorted((HOUSE / "migrations" / "versions").glob("*.py"))
+    assert migrations
+    for path in migrations:
+        assert re.fullmatch(r"\d{4}_[a-z]+(_[a-z0-9]+)+\.py", path.name)
+        assert not [name for name in imports_of(path) if name.startswith("leadcapture")]
 
 
 def test_nothing_of_a_single_machine_stands_in_the_tree() -> None:

@@ -34,9 +34,7 @@ from leadcapture.public.typed import MAX_MESSAGE
 from leadcapture.web import now, settings
 
 CONDITIONS = (
-    SelectChoice(
-        "autoimmune", _("Autoimmune: rheumatoid arthritis, lupus, MS, psoriasis, Crohn’s")
-    ),
+    SelectChoice("autoimmune", _("Autoimmune: such as arthritis, lupus, MS, psoriasis, Crohn’s")),
     SelectChoice("osteoarthritis", _("Osteoarthritis or joint pain")),
     SelectChoice("athletes", _("Athletic recovery")),
     SelectChoice("other", _("Something else")),

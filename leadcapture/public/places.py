@@ -9,9 +9,10 @@ from flask_babel import gettext as _
 
 _FIRST = ("US", "CR", "CA", "MX")
 _OTHERS = (
-    "AE AR AT AU BE BO BR BS BZ CH CL CO DE DK DO EC ES FR GB GT HN IE IL IT JM JP NI NL NO NZ "
-    "PA PE PR PT PY SE SV TT UY VE"
-).split()
+    *("AE", "AR", "AT", "AU", "BE", "BO", "BR", "BS", "BZ", "CH", "CL", "CO", "DE", "DK", "DO"),
+    *("EC", "ES", "FR", "GB", "GT", "HN", "IE", "IL", "IT", "JM", "JP", "NI", "NL", "NO", "NZ"),
+    *("PA", "PE", "PR", "PT", "PY", "SE", "SV", "TT", "UY", "VE"),
+)
 ELSEWHERE = "ZZ"
 
 

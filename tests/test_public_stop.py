@@ -1,0 +1,138 @@
+"""A person stops our letters: one link, one press, for ever."""
+
+import pytest
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from leadcapture.models import (
+    Consent,
+    Lead,
+    Message,
+    MessageState,
+    Request,
+    Suppression,
+    SuppressionScope,
+    TimelineEntry,
+)
+from leadcapture.outbox import links
+from leadcapture.settings import Settings
+from tests.people import a_lead, a_message, a_request
+from tests.visitors import Visitor
+
+
+def stop_path(settings: Settings, lead: Lead) -> str:
+    return f"/stop/{links.sign(settings.hash_key, 'stop', lead.cap_hash)}"
+
+
+def everything(session: Session) -> list[int | None]:
+    return [
+        session.scalar(select(func.count()).select_from(table))
+        for table in (Suppression, TimelineEntry, Message)
+    ] + [
+        session.scalar(select(func.count()).where(Message.state == MessageState.QUEUED)),
+        session.scalar(select(func.count()).where(Consent.withdrawn_at.is_not(None))),
+    ]
+
+
+def test_following_the_link_changes_nothing(
+    client: Visitor, session: Session, settings: Settings
+) -> None:
+    """MD-15, WS-15."""
+    lead = a_lead(session)
+    a_request(session, lead)
+    a_message(session, lead)
+    path = stop_path(settings, lead)
+    before = everything(session)
+
+    for _ in range(100):
+        assert client.get(path).status_code == 200
+        assert client.head(path).status_code == 200
+        assert client.options(path).status_code == 200
+
+    assert everything(session) == before
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data"])
+def test_one_press_stops_the_letters(
+    client: Visitor, session: Session, settings: Settings, kind: str
+) -> None:
+    """MD-14, PR-03: RFC 8058, from a mail service: no cookie, another origin, no redirect."""
+    lead = a_lead(session)
+    a_request(session, lead)
+    letter = a_message(session, lead)
+    response = client.post(
+        stop_path(settings, lead),
+        data={"List-Unsubscribe": "One-Click"},
+        content_type=kind,
+        headers={"Origin": "https://mail.example", "Sec-Fetch-Site": "cross-site"},
+    )
+
+    assert response.status_code == 200
+    assert "Location" not in response.headers
+    assert letter.state == MessageState.SUPPRESSED
+    suppression = session.scalars(select(Suppression)).one()
+    assert suppression.cap_hash == lead.cap_hash
+    assert suppression.scope == SuppressionScope.FOLLOW_UPS
+    assert "unsubscribed" in session.scalars(select(TimelineEntry.kind)).all()
+    withdrawn = session.scalars(select(Consent).where(Consent.withdrawn_at.is_not(None))).all()
+    assert [consent.kind for consent in withdrawn] == ["follow_ups"]
+
+
+def test_fifty_presses_are_one(client: Visitor, session: Session, settings: Settings) -> None:
+    """MD-14."""
+    lead = a_lead(session)
+    path = stop_path(settings, lead)
+    answers = {client.post(path).text for _ in range(50)}
+
+    assert len(answers) == 1
+    assert session.scalar(select(func.count()).select_from(Suppression)) == 1
+    kinds = session.scalars(select(TimelineEntry.kind)).all()
+    assert kinds == ["unsubscribed"]
+
+
+def test_the_link_works_when_the_lead_is_erased(
+    client: Visitor, session: Session, settings: Settings
+) -> None:
+    """MD-14."""
+    lead = a_lead(session)
+    path = stop_path(settings, lead)
+    session.execute(delete(Lead))
+
+    assert client.get(path).status_code == 200
+    assert client.post(path).status_code == 200
+    assert session.scalar(select(func.count()).select_from(Suppression)) == 1
+
+
+def test_a_forged_link_stops_nothing_and_offers_the_telephone(
+    client: Visitor, session: Session, settings: Settings
+) -> None:
+    """AB-07."""
+    lead = a_lead(session)
+    other_purpose = links.sign(settings.hash_key, "packet", lead.cap_hash)
+    for token in (other_purpose, lead.cap_hash, f"{lead.cap_hash}.", "x", "é.ü", "%00"):
+        for response in (client.get(f"/stop/{token}"), client.post(f"/stop/{token}")):
+            assert response.status_code == 404
+            assert "(858) 258-5090" in response.text
+    assert session.scalar(select(func.count()).select_from(Suppression)) == 0
+
+
+def test_the_page_speaks_the_language_of_the_letters(
+    client: Visitor, session: Session, settings: Settings
+) -> None:
+    """AX-09."""
+    lead = a_lead(session, language="es")
+
+    page = client.page(stop_path(settings, lead))
+    assert page.language == "es"
+    assert client.page(page.link("English")).language == "en"
+
+
+def test_a_person_needs_two_clicks_from_the_letter(
+    client: Visitor, session: Session, settings: Settings
+) -> None:
+    """MD-15, PR-03."""
+    page = client.page(stop_path(settings, a_lead(session)))
+
+    assert client.send(page, "").status_code == 200
+    assert session.scalar(select(func.count()).select_from(Suppression)) == 1
+    assert session.scalar(select(func.count()).select_from(Request)) == 0
