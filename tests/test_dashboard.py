@@ -104,7 +104,14 @@ def test_now_says_who_waits_before_anything_is_clicked(
     clock.advance(timedelta(minutes=50))
     page = rosa.page("/desk/")
     assert page.heading == "Waiting for a person 1"
-    for words in (NAME, "50 min", "1 hr", "09:50 Costa Rica", "10:50 New York", "Osteoarthritis"):
+    for words in (
+        NAME,
+        "waits 50 min",
+        "70 min left",
+        "09:50 Costa Rica",
+        "10:50 New York",
+        "Osteoarthritis",
+    ):
         assert words in page.main_text, words
     assert page.link(NAME) == f"/desk/leads/{janet.ref}"
 
@@ -119,9 +126,7 @@ def test_now_calls_late_what_has_waited_over_two_hours(
 
 def test_the_longest_wait_comes_first(rosa: Visitor, session: Session) -> None:
     for minutes, name in ((5, "Ana"), (90, "Bea"), (30, "Cleo")):
-        a_lead(
-            session, full_name=name, waiting_since=TUESDAY_MORNING - timedelta(minutes=minutes)
-        )
+        a_lead(session, full_name=name, waiting_since=TUESDAY_MORNING - timedelta(minutes=minutes))
     text = rosa.page("/desk/").main_text
     assert text.index("Bea") < text.index("Cleo") < text.index("Ana")
 
@@ -156,8 +161,9 @@ def test_from_now_a_call_leads_back_to_now(rosa: Visitor, janet: Lead) -> None:
 def test_the_lead_page_shows_all_that_happened_and_all_that_is_to_come(
     rosa: Visitor, session: Session, janet: Lead
 ) -> None:
-    a_message(session, janet, kind=MessageKind.PACKET, state=MessageState.SENT,
-              sent_at=TUESDAY_MORNING)
+    a_message(
+        session, janet, kind=MessageKind.PACKET, state=MessageState.SENT, sent_at=TUESDAY_MORNING
+    )
     page = page_of(rosa, janet)
     text = page.main_text
     assert MESSAGE in text
@@ -176,9 +182,7 @@ def test_a_lead_moves_and_says_so(rosa: Visitor, janet: Lead) -> None:
     assert "Moved to Booked" in page_of(rosa, janet).main_text
 
 
-def test_closing_without_a_reason_keeps_the_lead_and_says_why(
-    rosa: Visitor, janet: Lead
-) -> None:
+def test_closing_without_a_reason_keeps_the_lead_and_says_why(rosa: Visitor, janet: Lead) -> None:
     answer = rosa.send(page_of(rosa, janet), "/status", status="closed")
     assert answer.status_code == 422
     assert "Say why the lead is closed." in answer.text
@@ -227,9 +231,7 @@ def test_a_lead_is_assigned_to_whoever_presses(
     assert "Assign to me" not in page_of(rosa, janet).main_text
 
 
-def test_follow_ups_can_be_cancelled_by_hand(
-    rosa: Visitor, session: Session, janet: Lead
-) -> None:
+def test_follow_ups_can_be_cancelled_by_hand(rosa: Visitor, session: Session, janet: Lead) -> None:
     rosa.send(page_of(rosa, janet), "/follow-ups/cancellation")
     reasons = session.scalars(select(Message.reason).where(Message.lead_id == janet.id)).all()
     assert set(reasons) == {"staff_cancelled"}
@@ -237,9 +239,7 @@ def test_follow_ups_can_be_cancelled_by_hand(
     assert "A colleague cancelled it." in page_of(rosa, janet).main_text
 
 
-def test_held_requests_show_their_reason_and_are_released(
-    rosa: Visitor, session: Session
-) -> None:
+def test_held_requests_show_their_reason_and_are_released(rosa: Visitor, session: Session) -> None:
     lead = a_lead(session, status=LeadStatus.HELD, waiting_since=None)
     held = a_request(session, lead, screening=Screening.HELD, held_reason="honeypot")
     page = rosa.page("/desk/")
@@ -296,8 +296,14 @@ def test_every_letter_that_stands_still_is_shown_in_plain_words(
 
 
 def test_a_task_is_ticked_off_once(rosa: Visitor, session: Session, janet: Lead) -> None:
-    task = Task(ref=new_ref(), dedupe_key="call", kind="call_back", lead_id=janet.id,
-                due_at=TUESDAY_MORNING, created_at=TUESDAY_MORNING)
+    task = Task(
+        ref=new_ref(),
+        dedupe_key="call",
+        kind="call_back",
+        lead_id=janet.id,
+        due_at=TUESDAY_MORNING,
+        created_at=TUESDAY_MORNING,
+    )
     session.add(task)
     page = rosa.page("/desk/")
     assert "Call back" in page.main_text
@@ -372,11 +378,19 @@ def test_posting_every_column_changes_only_what_the_form_declares(
 
 def test_hostile_words_in_every_field_stay_text(rosa: Visitor, session: Session) -> None:
     evil = '"><img src=x onerror=alert(1)>{{ 7*7 }}'
-    lead = a_lead(session, full_name=evil, phone=None, phone_typed=evil[:60], country="<b",
-                  time_zone="<b>/../etc", language="<b>", contact_by="<b>", contact_time="<b>")
+    lead = a_lead(
+        session,
+        full_name=evil,
+        phone=None,
+        phone_typed=evil[:60],
+        country="<b",
+        time_zone="<b>/../etc",
+        language="<b>",
+        contact_by="<b>",
+        contact_time="<b>",
+    )
     a_request(session, lead, message=evil, conditions=(evil,), channel="<b>", packet_note="<b>")
-    a_message(session, lead, step="<b>", reason="<b>", language="en",
-              state=MessageState.FAILED)
+    a_message(session, lead, step="<b>", reason="<b>", language="en", state=MessageState.FAILED)
     for path in ("/desk/", "/desk/leads", f"/desk/leads/{lead.ref}"):
         page = Page(rosa.get(path).text)
         assert evil[:30] in page.text
@@ -427,8 +441,11 @@ def test_the_list_is_searched_filtered_and_paged_in_its_address(
     rosa: Visitor, session: Session
 ) -> None:
     for number in range(51):
-        a_lead(session, full_name=f"Person {number:02}", last_request_at=TUESDAY_MORNING
-               - timedelta(minutes=number))
+        a_lead(
+            session,
+            full_name=f"Person {number:02}",
+            last_request_at=TUESDAY_MORNING - timedelta(minutes=number),
+        )
     first = rosa.page("/desk/leads")
     assert "Person 49" in first.main_text
     assert "Person 50" not in first.main_text

@@ -2,7 +2,16 @@
 
 from flask import Flask
 
-from leadcapture.dashboard import decisions, lead_acts, lead_list, lead_page, names, now_page, times, words
+from leadcapture.dashboard import (
+    decisions,
+    lead_acts,
+    lead_list,
+    lead_page,
+    names,
+    now_page,
+    times,
+    words,
+)
 from leadcapture.dashboard.blueprint import blueprint
 
 __all__ = ["decisions", "lead_acts", "lead_list", "lead_page", "now_page", "register"]

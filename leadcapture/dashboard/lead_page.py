@@ -26,6 +26,7 @@ from leadcapture.models import (
     MessageKind,
     MessageState,
     Request,
+    Staff,
     TimelineEntry,
 )
 
@@ -48,7 +49,7 @@ class Event:
 def find_lead(ref: str) -> Lead:
     """The lead that a page is about; 404 for any other reference."""
     lead = db.session.scalar(
-        select(Lead).where(Lead.ref == ref).options(joinedload(Lead.owner))
+        select(Lead).where(Lead.ref == ref).options(joinedload(Lead.owner).lazyload(Staff.roles))
     )
     if lead is None:
         abort(404)
@@ -108,7 +109,7 @@ def _entries(lead: Lead) -> Sequence[TimelineEntry]:
     return db.session.scalars(
         select(TimelineEntry)
         .where(TimelineEntry.lead_id == lead.id)
-        .options(joinedload(TimelineEntry.actor))
+        .options(joinedload(TimelineEntry.actor).lazyload(Staff.roles))
         .order_by(TimelineEntry.at.desc(), TimelineEntry.id.desc())
         .limit(_SHOWN)
     ).all()

@@ -5,6 +5,8 @@ import dns.resolver
 from email_validator import EmailNotValidError, validate_email
 
 LONGEST = 254
+# A resolver that does not know this one (RFC 2606) is cut off and knows none.
+_SURELY_THERE = "example.com"
 _DNS_SECONDS = 1.5
 
 # Where nearly everybody who mistypes a domain has their mailbox.
@@ -91,11 +93,18 @@ def is_missing(domain: str, resolver: dns.resolver.Resolver | None = None) -> bo
     """
     try:
         asked = resolver or dns.resolver.Resolver()
-        asked.resolve(domain, "MX", lifetime=_DNS_SECONDS, raise_on_no_answer=False, search=False)
-    except dns.resolver.NXDOMAIN:
-        return True
+        return _is_unknown(asked, domain) and not _is_unknown(asked, _SURELY_THERE)
     except (dns.exception.DNSException, OSError):
         return False
+
+
+def _is_unknown(resolver: dns.resolver.Resolver, domain: str) -> bool:
+    try:
+        resolver.resolve(
+            domain, "MX", lifetime=_DNS_SECONDS, raise_on_no_answer=False, search=False
+        )
+    except dns.resolver.NXDOMAIN:
+        return True
     return False
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from leadcapture.database import Instant
 from leadcapture.leads import search
-from leadcapture.models import Lead, LeadStatus
+from leadcapture.models import Lead, LeadStatus, Staff
 
 PAGE = 50
 COUNTED = 1_000
@@ -59,7 +59,7 @@ def page(
     session: Session, status: LeadStatus | None = None, typed: str = "", key: Key | None = None
 ) -> Page:
     """The page of leads that match, the latest request first. Held leads are not listed."""
-    wanted = select(Lead).options(joinedload(Lead.owner)).limit(PAGE + 1)
+    wanted = select(Lead).options(joinedload(Lead.owner).lazyload(Staff.roles)).limit(PAGE + 1)
     if status is None:
         wanted = wanted.where(Lead.status != LeadStatus.HELD)
     else:

@@ -4,6 +4,7 @@ import enum
 from collections.abc import Mapping
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from leadcapture.leads import timeline
@@ -91,4 +92,5 @@ def change_status(
 def _lock(session: Session, lead: Lead) -> None:
     # Two colleagues may press at once: the second sees where the first left the lead.
     session.flush()
-    session.refresh(lead, with_for_update=True)
+    session.execute(select(Lead.id).where(Lead.id == lead.id).with_for_update())
+    session.refresh(lead, ["status", "closed_reason", "waiting_since"])

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from leadcapture.models import Lead, LeadStatus, Request, Screening
+from leadcapture.models import Lead, LeadStatus, Request, Screening, Staff
 
 # Advice in medical travel: a call within a day, best within two hours.
 ANSWER_WITHIN = timedelta(hours=2)
@@ -34,7 +34,7 @@ def call_queue(session: Session, now: datetime) -> Sequence[Waiting]:
     leads = session.scalars(
         select(Lead)
         .where(Lead.waiting_since.is_not(None), Lead.status != LeadStatus.HELD)
-        .options(joinedload(Lead.owner))
+        .options(joinedload(Lead.owner).lazyload(Staff.roles))
         .order_by(Lead.waiting_since, Lead.id)
         .limit(SHOWN)
     ).all()

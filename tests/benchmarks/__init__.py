@@ -1,0 +1,1 @@
+"""Benchmarks: ratios of things measured side by side, ``python -m tests.benchmarks``."""

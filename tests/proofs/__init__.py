@@ -1,0 +1,1 @@
+"""Proofs: long runs with injected faults, ``python -m tests.proofs``."""

@@ -1,0 +1,67 @@
+"""Run the proofs and print one table; exit status 1 where anything falls short."""
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.both import KINDS, Place, open_places
+from tests.proofs.acknowledged import prove_acknowledged
+from tests.served import a_service
+from tests.tables import print_table
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a proof came to on one database: a sentence, and what fell short."""
+
+    sentence: str
+    faults: list[str]
+
+
+def acknowledged(place: Place, quick: bool, seed: int) -> Finding:
+    """MD-01: acknowledged posts survive kill -9 of the web workers every 200 ms."""
+    count = 100 if quick else 1000
+    with a_service(place.folder, place.url, place.office.port) as service:
+        outcome = prove_acknowledged(service, place.engine, count, seed)
+    faults = list(outcome.ledger.faults)
+    if outcome.acknowledged < count:
+        faults.append(f"only {outcome.acknowledged} of {count} were acknowledged")
+    sentence = (
+        f"{outcome.acknowledged} acknowledged, {outcome.ledger.packets} packets, "
+        f"{outcome.kills} kills, {outcome.retries} lost answers, {outcome.abandoned} given up"
+    )
+    return Finding(sentence, faults)
+
+
+PROOFS: dict[str, Callable[[Place, bool, int], Finding]] = {"acknowledged": acknowledged}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.proofs", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a short form of each")
+    parser.add_argument("--only", choices=sorted(PROOFS), help="one proof alone")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    given = parser.parse_args()
+    print(f"seed {given.seed}")
+    rows, faults = [], []
+    with open_places() as places:
+        for name in [given.only] if given.only else PROOFS:
+            for kind in KINDS:
+                began = time.monotonic()
+                with places.place(kind) as place:
+                    finding = PROOFS[name](place, given.quick, given.seed)
+                seconds = f"{time.monotonic() - began:.0f} s"
+                verdict = "falls short" if finding.faults else "holds"
+                rows.append([name, kind, verdict, finding.sentence, seconds])
+                faults += [f"{name} on {kind}: {fault}" for fault in finding.faults]
+    print_table("Proofs", ["proof", "database", "verdict", "what happened", "took"], rows)
+    for fault in faults[:50]:
+        print(f"  {fault}")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
