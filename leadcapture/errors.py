@@ -75,8 +75,9 @@ def _page(code: int) -> str:
 
 def _words(code: int) -> tuple[str, str]:
     """Title and sentence for a status code, in the visitor's language."""
-    if message := g.get("error_words"):
-        return message
+    if "error_words" in g:
+        title, sentence = g.error_words
+        return title, sentence
     words = {
         400: (
             _("We could not read that"),

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,11 +24,16 @@ STOPS_WITHIN = 40.0
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of loopback that nobody listens on.
+
+    Below those that the system gives to outgoing connections: one of them may take such a
+    port before our server does.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def service_environ(
@@ -91,6 +97,11 @@ class Process:
     @property
     def log(self) -> str:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def ended(self) -> str:
+        """How it ended, for whoever did not expect that."""
+        status = self._running.poll() if self._running else None
+        return f"{self.words} ended with {status}:\n{self.log[-3000:]}"
 
     def is_running(self) -> bool:
         return self._running is not None and self._running.poll() is None

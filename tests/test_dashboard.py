@@ -107,7 +107,7 @@ def test_now_says_who_waits_before_anything_is_clicked(
     for words in (
         NAME,
         "waits 50 min",
-        "70 min left",
+        "1 hr 10 min left",
         "09:50 Costa Rica",
         "10:50 New York",
         "Osteoarthritis",

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from leadcapture.web import now, settings
 
 _JUST_NOW = timedelta(seconds=45)
+_EXACT_HOURS = 10
 
 
 def moment(at: datetime) -> Markup:
@@ -32,10 +33,15 @@ def relative(at: datetime) -> str:
 
 
 def span(length: timedelta) -> str:
-    """A length of time: ``12 min``."""
+    """A length of time: ``12 min``, ``1 hr 48 min``, ``3 days``."""
     if length < _JUST_NOW:
         return str(gettext("under a minute"))
-    return format_timedelta(length, format="short", threshold=1.2, locale=_locale())
+    hours, rest = divmod(length, timedelta(hours=1))
+    if not 1 <= hours < _EXACT_HOURS or rest < timedelta(minutes=1):
+        return format_timedelta(length, format="short", threshold=1, locale=_locale())
+    whole = format_timedelta(timedelta(hours=hours), format="short", locale=_locale())
+    minutes = format_timedelta(rest, format="short", threshold=1, locale=_locale())
+    return f"{whole} {minutes}"
 
 
 def wait(since: datetime) -> Markup:

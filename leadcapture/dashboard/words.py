@@ -15,13 +15,6 @@ STATUS: Mapping[str, LazyString] = {
     "closed": lazy_gettext("Closed"),
 }
 
-MOVE: Mapping[str, LazyString] = {
-    "contacted": lazy_gettext("Contacted: somebody has spoken with them"),
-    "booked": lazy_gettext("Booked: a consultation has a date"),
-    "patient": lazy_gettext("Patient: treatment has begun"),
-    "closed": lazy_gettext("Closed: nothing more to do"),
-}
-
 CLOSED_REASON: Mapping[str, LazyString] = {
     "not_interested": lazy_gettext("Not interested"),
     "not_a_candidate": lazy_gettext("Not a candidate"),
@@ -55,17 +48,17 @@ CHANNEL: Mapping[str, LazyString] = {
 }
 
 CONTACT_BY: Mapping[str, LazyString] = {
-    "phone": lazy_gettext("by telephone"),
-    "email": lazy_gettext("by email"),
-    "whatsapp": lazy_gettext("by WhatsApp"),
-    "text": lazy_gettext("by text message"),
+    "phone": lazy_gettext("wants a call"),
+    "email": lazy_gettext("wants an email"),
+    "whatsapp": lazy_gettext("wants a WhatsApp message"),
+    "text": lazy_gettext("wants a text message"),
 }
 
 CONTACT_TIME: Mapping[str, LazyString] = {
-    "morning": lazy_gettext("mornings"),
-    "afternoon": lazy_gettext("afternoons"),
-    "evening": lazy_gettext("evenings"),
-    "any": lazy_gettext("any time"),
+    "morning": lazy_gettext("in the morning"),
+    "afternoon": lazy_gettext("in the afternoon"),
+    "evening": lazy_gettext("in the evening"),
+    "any": lazy_gettext("at any time"),
 }
 
 CONSENT: Mapping[str, LazyString] = {
@@ -127,6 +120,15 @@ _REASON: Mapping[str, LazyString] = {
         "The line broke just as the mail server took the letter. It may have arrived; within "
         "half an hour this settles itself or comes back to you."
     ),
+    "cannot_be_written": lazy_gettext(
+        "The letter could not be put together. Send the packet again; if it is held again, "
+        "write or call in person."
+    ),
+    "differs_from_first_copy": lazy_gettext(
+        "A second copy would have differed from the first, so it was kept back."
+    ),
+    "bounced": lazy_gettext("The letter came back: the mailbox does not take it."),
+    "released": lazy_gettext("A colleague let it go out."),
     "assumed_sent": lazy_gettext("The line broke at the end; we count it as sent."),
     "resent_after_doubt": lazy_gettext("Sent again, because the first copy was in doubt."),
     "worker_lost": lazy_gettext("The sender stopped half-way; it is sent again."),
@@ -200,18 +202,20 @@ def step_of(step: str) -> str:
 
 def wish(contact_by: str, contact_time: str) -> str:
     """How and when the person asked to be reached, or nothing."""
-    wishes = [of(CONTACT_BY, contact_by), of(CONTACT_TIME, contact_time)]
-    asked = " ".join(word for word in wishes if word)
-    return str(gettext("asked for: %(wish)s", wish=asked)) if asked else ""
+    if contact_by:
+        return " ".join((of(CONTACT_BY, contact_by), of(CONTACT_TIME, contact_time))).strip()
+    if contact_time:
+        return str(gettext("best reached %(time)s", time=of(CONTACT_TIME, contact_time)))
+    return ""
 
 
 def purpose(letter: Message) -> str:
     """Why a letter that is still to come will be sent."""
     if letter.kind == MessageKind.FOLLOW_UP:
         return str(
-            gettext("Because they agreed to follow-ups; a conversation or a booking cancels it.")
+            gettext("They agreed to follow-ups. Speaking with them cancels it.")
         )
-    return str(gettext("Because they asked for it."))
+    return str(gettext("They asked for it."))
 
 
 def happened(entry: TimelineEntry) -> str:

@@ -28,6 +28,10 @@ class Waiting:
     def is_late(self) -> bool:
         return self.left < timedelta(0)
 
+    @property
+    def late(self) -> timedelta:
+        return max(-self.left, timedelta(0))
+
 
 def call_queue(session: Session, now: datetime) -> Sequence[Waiting]:
     """Those who wait for a person, the longest first, fifty at most."""

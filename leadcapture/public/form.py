@@ -56,7 +56,7 @@ CONTACT_TIME = (
 FOLDED = ("phone", "country", "contact_by", "contact_time", "time_zone", "message")
 
 
-class SignedToken(CSRF):
+class SignedToken(CSRF):  # type: ignore[misc]
     """WTForms' forgery check on our stateless token: no cookie stands behind it."""
 
     def generate_csrf_token(self, csrf_token_field: CSRFTokenField) -> str:

@@ -40,7 +40,7 @@ def packet_copy(token: str) -> AnyResponse:
     if pdf is None:
         abort(404)
     if opened.lead_id is not None:
-        packets.confirm_address(db.session, opened.lead_id, now())
+        packets.confirm_address(db.session(), opened.lead_id, now())
         db.session.commit()
     response = Response(pdf, mimetype="application/pdf")
     name = neutral_filename(opened.language, position, len(opened.documents))
@@ -52,7 +52,7 @@ def packet_copy(token: str) -> AnyResponse:
 def packet_link(token: str) -> AnyResponse:
     """A new link by mail, to the address of the lead only: the page never names it."""
     opened = _open(token)
-    is_queued = packets.issue_again(db.session, vault(), settings(), token, now())
+    is_queued = packets.issue_again(db.session(), vault(), settings(), token, now())
     db.session.commit()
     speak(request.args.get("lang", "") or opened.language)
     page = render_template(
@@ -62,7 +62,7 @@ def packet_link(token: str) -> AnyResponse:
 
 
 def _open(token: str) -> packets.OpenedPacket:
-    opened = packets.open_packet(db.session, vault(), settings(), token, now())
+    opened = packets.open_packet(db.session(), vault(), settings(), token, now())
     if opened.state == "unknown":
         g.error_words = (
             _("This link does not open anything"),

@@ -60,7 +60,7 @@ def receive_request(language: str) -> Response:
         return _too_large(form, typed)
     token = read_token(form.token.data)
     if token is not None and token.is_expired(now()):
-        known = find_receipt(db.session, token.id)
+        known = find_receipt(db.session(), token.id)
         if known is not None:
             return _thanks(known)
     if not form.validate():
@@ -68,7 +68,7 @@ def receive_request(language: str) -> Response:
     assert token is not None
     submission = submission_of(form, token, language, request.path, dict(_recalled()))
     try:
-        received = receive(db.session, vault(), settings(), submission, now())
+        received = receive(db.session(), vault(), settings(), submission, now())
         db.session.commit()
     # Whatever it is that fails, the visitor keeps what they typed.
     except Exception as failure:

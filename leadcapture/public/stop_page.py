@@ -30,12 +30,12 @@ def stop(token: str) -> str:
 
 def stop_letters(cap_hash: str) -> None:
     """Stop follow-up letters to this address for ever, its lead known, unknown or erased."""
-    had_stopped = stops.is_suppressed(db.session, cap_hash, MessageKind.FOLLOW_UP)
-    stops.suppress(db.session, cap_hash, SuppressionScope.FOLLOW_UPS, "unsubscribed", now())
+    had_stopped = stops.is_suppressed(db.session(), cap_hash, MessageKind.FOLLOW_UP)
+    stops.suppress(db.session(), cap_hash, SuppressionScope.FOLLOW_UPS, "unsubscribed", now())
     for lead in _leads_of(cap_hash):
         withdraw_follow_ups(lead)
         if not had_stopped:
-            timeline.record(db.session, lead.id, "unsubscribed", now())
+            timeline.record(db.session(), lead.id, "unsubscribed", now())
     db.session.commit()
 
 

@@ -35,8 +35,7 @@
     return true;
   };
 
-  const send = async (form, pressed) => {
-    const fields = new FormData(form, pressed);
+  const send = async (form, fields) => {
     const stop = new AbortController();
     const patience = setTimeout(() => stop.abort(), PATIENCE_MS);
     const response = await fetch(form.action, {
@@ -60,13 +59,15 @@
     event.preventDefault();
     if (sending) return;
     sending = true;
+    // Before the trouble goes: its button may be the one that was pressed.
+    const fields = new FormData(form, event.submitter);
     document.getElementById("trouble")?.remove();
     const button = form.querySelector(".send button");
     const progress = form.querySelector("[data-progress]");
     button.setAttribute("aria-disabled", "true");
     const soon = setTimeout(() => { if (progress) progress.hidden = false; }, SOON_MS);
     try {
-      if (!(await send(form, event.submitter))) trouble(form);
+      if (!(await send(form, fields))) trouble(form);
     } catch {
       trouble(form);
     } finally {

@@ -66,7 +66,8 @@ def _side_by_side(port: int, floor_port: int, each: int, tag: str) -> tuple[floa
     """Medians of turns taken by the form and the floor, so that both meet the same weather."""
     ask_all(port, form_posts(port, 50, f"{tag}-warm"))
     ask_all(floor_port, form_posts(floor_port, 50, f"{tag}-warm"))
-    ours, floor = [], []
+    ours: list[float] = []
+    floor: list[float] = []
     for turn in range(ROUNDS):
         ours.append(_pace(ask_all(port, form_posts(port, each, f"{tag}-{turn}")), 303))
         floor.append(_pace(ask_all(floor_port, form_posts(floor_port, each, f"{tag}-{turn}")), 303))
@@ -84,7 +85,8 @@ def gets(places: Places, quick: bool) -> None:
     rows = []
     for kind in KINDS:
         with places.place(kind) as place, _both_apps(place) as (port, floor_port):
-            ours, floor = [], []
+            ours: list[float] = []
+            floor: list[float] = []
             for _turn in range(ROUNDS):
                 for paces, at in ((ours, port), (floor, floor_port)):
                     paces.append(_pace(ask_all(at, [get_request(at)] * each), 200))

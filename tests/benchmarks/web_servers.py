@@ -40,7 +40,7 @@ def serving(
     process = Process(words, environ, folder / f"{app}-{port}.log").start()
     try:
         until(lambda: not process.is_running() or answers(port), within=STARTS_WITHIN, what=server)
-        assert process.is_running(), process.log[-3000:]
+        assert process.is_running(), process.ended()
         yield process
     finally:
         if process.is_running():
@@ -77,7 +77,7 @@ def _granian(app: str, port: int) -> None:
 
 def _waitress(app: str, port: int) -> None:
     # One process: it has no workers.
-    import waitress
+    import waitress  # type: ignore[import-untyped]
 
     waitress.serve(APPS[app](), host="127.0.0.1", port=port, threads=WORKERS * THREADS)
 
