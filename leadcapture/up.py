@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import ctypes
 import os
 import secrets
 import signal
@@ -17,6 +18,7 @@ from leadcapture.settings import SECRETS_FILE
 
 STOP_WITHIN = 40.0
 CALM = 2.0
+_PR_SET_PDEATHSIG = 1
 
 
 def make_secrets(data_dir: Path) -> None:
@@ -106,6 +108,7 @@ class Supervisor:
             [sys.executable, "-m", "leadcapture", *self._commands[name]],
             env=self._environ,
             start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
         self._started[name] = time.monotonic()
 
@@ -125,6 +128,12 @@ class Supervisor:
                 process.kill()
                 clean = False
         return 0 if clean else 1
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to stop this process when `up` dies, even by kill -9: no orphan keeps the port."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _key() -> str:

@@ -90,6 +90,17 @@ def test_an_invitation_expires_after_a_day(client: Visitor, session: Session, cl
     assert staff_count(session) == 0
 
 
+def test_an_account_speaks_the_language_in_which_it_was_made(
+    client: Visitor, session: Session, clock: Clock
+) -> None:
+    token = invite(session, "coordinator", clock())
+    page = client.page(f"/welcome/{token}?lang=es")
+    client.send(page, f"/welcome/{token}", name="Rosa", email="rosa@clinic.example",
+                password=PASSWORD, repeated=PASSWORD)
+    assert session.scalars(select(Staff)).one().language == "es"
+    assert client.page("/desk/").language == "es"
+
+
 def test_an_unknown_invitation_opens_nothing(client: Visitor) -> None:
     assert "opens nothing" in client.page("/welcome/nonsense", status=404).main_text
 

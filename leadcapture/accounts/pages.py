@@ -5,11 +5,11 @@ from typing import Any
 from email_validator import EmailNotValidError, validate_email
 from flask import Blueprint, Flask, abort, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import get_locale, gettext, lazy_gettext
+from flask_babel import gettext, lazy_gettext
 from flask_security import hash_password, login_user
 from flask_wtf import FlaskForm
 from sqlalchemy.exc import IntegrityError
-from wtforms import EmailField, PasswordField, StringField
+from wtforms import EmailField, HiddenField, PasswordField, StringField
 from wtforms.validators import DataRequired, EqualTo, Length, ValidationError
 
 from leadcapture import web
@@ -35,6 +35,7 @@ class WelcomeForm(FlaskForm):  # type: ignore[misc]
     email = EmailField(
         validators=[DataRequired(lazy_gettext("Enter your email address.")), Length(max=254)]
     )
+    language = HiddenField()
     password = PasswordField(validators=[DataRequired(lazy_gettext("Choose a password."))])
     repeated = PasswordField(
         validators=[EqualTo("password", lazy_gettext("The two passwords differ. Type it again."))]
@@ -72,7 +73,7 @@ def account(token: str) -> ResponseReturnValue:
         name=form.name.data.strip(),
         email=form.email.data,
         password_hash=hash_password(normal_form(form.password.data)),
-        language=str(get_locale() or "en")[:2],
+        language=_language(form.language.data),
     )
     try:
         staff = invitations.accept(db.session(), token, new, web.now())
@@ -92,6 +93,10 @@ def account(token: str) -> ResponseReturnValue:
 def arrival() -> ResponseReturnValue:
     """Where signing in leads: the page that was asked for, else the first one."""
     return redirect(pop_wanted_page() or url_for("dashboard.now"), 303)
+
+
+def _language(spoken: str | None) -> str:
+    return spoken if spoken in web.LANGUAGES else "en"
 
 
 def _welcome_page(token: str, form: WelcomeForm) -> ResponseReturnValue:

@@ -42,7 +42,7 @@ def letter_settlement(ref: str) -> ResponseReturnValue:
         abort(404)
     settled = decisions.settle_letter(db.session(), message, me().id, web.now())
     db.session.commit()
-    flash(gettext("Settled.") if settled else gettext("A colleague had settled it already."))
+    flash(gettext("Settled.") if settled else gettext("There was nothing to settle any more."))
     return redirect(url_for("dashboard.now"), 303)
 
 

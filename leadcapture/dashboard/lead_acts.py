@@ -8,7 +8,7 @@ from leadcapture import web
 from leadcapture.accounts.access import EVERYONE, me, staff_only
 from leadcapture.dashboard import words
 from leadcapture.dashboard.blueprint import blueprint
-from leadcapture.dashboard.lead_page import find_lead, show_lead
+from leadcapture.dashboard.lead_page import Problem, find_lead, show_lead
 from leadcapture.database import db
 from leadcapture.intake import packets
 from leadcapture.leads import contact, pipeline
@@ -22,7 +22,7 @@ def status(ref: str) -> ResponseReturnValue:
     lead = find_lead(ref)
     word = request.form.get("status", "")
     if word not in set(LeadStatus):
-        return show_lead(lead, gettext("Choose where the lead goes."))
+        return show_lead(lead, Problem(gettext("Choose where the lead goes."), "move-status"))
     try:
         pipeline.change_status(
             db.session(),
@@ -48,10 +48,12 @@ def calls(ref: str) -> ResponseReturnValue:
     lead = _writable(ref)
     word, note = request.form.get("outcome", ""), _typed_note()
     if word not in set(contact.CallOutcome):
-        return show_lead(lead, gettext("Choose how the call went."), note)
+        return show_lead(lead, Problem(gettext("Choose how the call went."), "call-note", note))
+    if len(note) > contact.LONGEST_NOTE:
+        return show_lead(lead, _too_long(note, "call-note"))
     outcome = contact.CallOutcome(word)
     cancelled = contact.log_call(
-        db.session(), web.vault(), lead, me().id, web.now(), outcome, note[: contact.LONGEST_NOTE]
+        db.session(), web.vault(), lead, me().id, web.now(), outcome, note
     )
     db.session.commit()
     flash(_call_sentence(lead, outcome, cancelled))
@@ -64,14 +66,9 @@ def notes(ref: str) -> ResponseReturnValue:
     """Add a note."""
     lead, note = find_lead(ref), _typed_note()
     if not note:
-        return show_lead(lead, gettext("Write the note first."))
+        return show_lead(lead, Problem(gettext("Write the note first."), "note"))
     if len(note) > contact.LONGEST_NOTE:
-        problem = gettext(
-            "A note has %(longest)s characters at most; this one has %(length)s.",
-            longest=contact.LONGEST_NOTE,
-            length=len(note),
-        )
-        return show_lead(lead, problem, note)
+        return show_lead(lead, _too_long(note, "note"))
     contact.add_note(db.session(), web.vault(), lead, me().id, web.now(), note)
     db.session.commit()
     flash(gettext("The note is kept."))
@@ -129,15 +126,25 @@ def _back(lead: Lead) -> ResponseReturnValue:
     return redirect(url_for("dashboard.lead", ref=lead.ref), 303)
 
 
-def _why_refused(lead: Lead, word: str) -> str:
+def _too_long(note: str, field: str) -> Problem:
+    sentence = gettext(
+        "A note has %(longest)s characters at most; this one has %(length)s.",
+        longest=contact.LONGEST_NOTE,
+        length=len(note),
+    )
+    return Problem(sentence, field, note)
+
+
+def _why_refused(lead: Lead, word: str) -> Problem:
     if word == LeadStatus.CLOSED and LeadStatus.CLOSED in pipeline.moves_from(lead.status):
-        return str(gettext("Say why the lead is closed."))
-    return str(gettext(
+        return Problem(gettext("Say why the lead is closed."), "move-reason", word)
+    sentence = gettext(
         "The lead stands at “%(status)s” now and cannot go to “%(wanted)s” from there. "
         "A colleague may have moved it.",
         status=words.of(words.STATUS, lead.status),
         wanted=words.of(words.STATUS, word),
-    ))
+    )
+    return Problem(sentence, "move-status")
 
 
 def _call_sentence(lead: Lead, outcome: contact.CallOutcome, cancelled: int) -> str:

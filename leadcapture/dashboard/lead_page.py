@@ -63,8 +63,17 @@ def lead(ref: str) -> ResponseReturnValue:
     return show_lead(find_lead(ref))
 
 
-def show_lead(lead: Lead, problem: str = "", note: str = "") -> ResponseReturnValue:
-    """The lead's page, with what went wrong with a form of it and the note as it was typed."""
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong with a form of the page: a sentence, its field, and what was typed there."""
+
+    sentence: str
+    field: str
+    typed: str = ""
+
+
+def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue:
+    """The lead's page, with what went wrong with a form of it, if anything."""
     letters = _letters(lead)
     requests = _requests(lead)
     to_come = [letter for letter in letters if letter.state in _TO_COME]
@@ -86,7 +95,6 @@ def show_lead(lead: Lead, problem: str = "", note: str = "") -> ResponseReturnVa
         now=web.now(),
         me=me(),
         problem=problem,
-        note=note,
         longest_note=LONGEST_NOTE,
     )
     return page, 422 if problem else 200

@@ -93,8 +93,11 @@ def finish_task(session: Session, task: Task, actor_id: int, now: datetime) -> b
 def settle_letter(session: Session, message: Message, actor_id: int, now: datetime) -> bool:
     """Take note of a message that stands still; False where somebody has already.
 
-    The message stays as it is: only the asking ends.
+    The message stays as it is: only the asking ends. One in doubt cannot be settled: within
+    half an hour it settles itself or is held.
     """
+    if message.state not in _STUCK or message.state is MessageState.UNCERTAIN:
+        return False
     ask_staff(session, message, f"letter_{message.state}", now)
     session.flush()
     done = _finish(session, Task.message_id == message.id, now)
@@ -112,7 +115,8 @@ def settle_letter(session: Session, message: Message, actor_id: int, now: dateti
 
 
 def _is_stuck() -> ColumnElement[bool]:
-    return and_(Message.state.in_(_STUCK), Task.done_at.is_(None))
+    unsettled = or_(Task.done_at.is_(None), Message.state == MessageState.UNCERTAIN)
+    return and_(Message.state.in_(_STUCK), unsettled)
 
 
 def _finish(session: Session, which: ColumnElement[bool], now: datetime) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Select, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
 from sqlalchemy.orm import Session, joinedload
 
 from leadcapture.database import Instant
@@ -60,12 +60,12 @@ def page(
 ) -> Page:
     """The page of leads that match, the latest request first. Held leads are not listed."""
     wanted = select(Lead).options(joinedload(Lead.owner).lazyload(Staff.roles)).limit(PAGE + 1)
-    if status is None:
-        wanted = wanted.where(Lead.status != LeadStatus.HELD)
-    else:
-        wanted = wanted.where(Lead.status == status)
+    standing: ColumnElement[str] = Lead.status  # type: ignore[assignment]
     if typed.strip():
         wanted = wanted.where(search.matching(session, typed))
+        # Behind a function, so that SQLite starts from the few that match, not from the status.
+        standing = func.lower(Lead.status)
+    wanted = wanted.where(standing != LeadStatus.HELD if status is None else standing == status)
     backwards = key is not None and key.newer
     found = list(session.scalars(_from_key(wanted, key)).unique())
     more, leads = len(found) > PAGE, found[:PAGE]
