@@ -63,8 +63,8 @@ def _asset_hash(name: str) -> str:
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; frame-src 'self'; form-action 'self'; object-src 'none'; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        "connect-src 'self'; frame-src 'self'; form-action 'self'; object-src 'none'; "
+        "base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",

@@ -95,8 +95,14 @@ def test_an_account_speaks_the_language_in_which_it_was_made(
 ) -> None:
     token = invite(session, "coordinator", clock())
     page = client.page(f"/welcome/{token}?lang=es")
-    client.send(page, f"/welcome/{token}", name="Rosa", email="rosa@clinic.example",
-                password=PASSWORD, repeated=PASSWORD)
+    client.send(
+        page,
+        f"/welcome/{token}",
+        name="Rosa",
+        email="rosa@clinic.example",
+        password=PASSWORD,
+        repeated=PASSWORD,
+    )
     assert session.scalars(select(Staff)).one().language == "es"
     assert client.page("/desk/").language == "es"
 

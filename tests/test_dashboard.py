@@ -301,8 +301,12 @@ def test_every_letter_that_stands_still_is_shown_in_plain_words(
 def test_a_letter_in_doubt_is_shown_until_it_settles_itself(
     rosa: Visitor, session: Session
 ) -> None:
-    letter = a_message(session, a_lead(session, waiting_since=None),
-                       state=MessageState.UNCERTAIN, reason="no_answer_after_dot")
+    letter = a_message(
+        session,
+        a_lead(session, waiting_since=None),
+        state=MessageState.UNCERTAIN,
+        reason="no_answer_after_dot",
+    )
     page = rosa.page("/desk/")
     assert "It may have arrived" in page.main_text
     token = page.form("/sign-out")["csrf_token"]

@@ -1,5 +1,12 @@
 """Email addresses as people type them."""
 
+import socket
+import threading
+import time
+
+import dns.message
+import dns.rcode
+import dns.resolver
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,3 +101,36 @@ def test_a_person_is_known_by_the_address_in_any_case_and_a_cap_counts_tags_as_o
     assert addresses.cap_key("Ana+x@Example.com") == addresses.cap_key("ana@example.com")
     assert addresses.cap_key("a.na@example.com") != addresses.cap_key("ana@example.com")
     assert addresses.cap_key("+x@example.com") == "+x@example.com"
+
+
+@pytest.mark.parametrize(
+    ("answer", "missing"),
+    [
+        (dns.rcode.NXDOMAIN, True),
+        (dns.rcode.NOERROR, False),
+        (dns.rcode.SERVFAIL, False),
+        (None, False),
+    ],
+)
+def test_only_a_domain_that_certainly_does_not_exist_is_refused(
+    answer: dns.rcode.Rcode | None, missing: bool
+) -> None:
+    """A resolver that is slow, silent or broken refuses nobody."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        resolver = dns.resolver.Resolver(configure=False)
+        resolver.nameservers = ["127.0.0.1"]
+        resolver.port = server.getsockname()[1]
+        if answer is not None:
+            threading.Thread(target=_answer, args=(server, answer), daemon=True).start()
+        started = time.monotonic()
+
+        assert addresses.is_missing("clinic.example", resolver) is missing
+        assert time.monotonic() - started < 3
+
+
+def _answer(server: socket.socket, code: dns.rcode.Rcode) -> None:
+    question, sender = server.recvfrom(4096)
+    reply = dns.message.make_response(dns.message.from_wire(question))
+    reply.set_rcode(code)
+    server.sendto(reply.to_wire(), sender)

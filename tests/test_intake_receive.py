@@ -292,7 +292,7 @@ def test_a_suspected_request_is_kept_and_waits_for_staff(
     assert not release(session, vault, settings, request, 1, clock.now), "decided once"
     send_due()
     assert len(office.letters_to(EMAIL)) == 1
-    assert request.lead.status is LeadStatus.NEW
+    assert session.scalars(select(Lead.status)).all() == [LeadStatus.NEW]
 
 
 def test_a_discarded_request_mails_nobody_and_stays_on_file(

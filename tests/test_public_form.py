@@ -1,6 +1,7 @@
 """A patient fills in the form: what is asked, what is kept, what is said."""
 
 import dataclasses
+import gzip
 import json
 from datetime import timedelta
 from typing import Any
@@ -437,3 +438,15 @@ def test_the_key_may_change_while_forms_are_open(
     app.test_client_class = Visitor
 
     assert make_visitor(app, changed, session).post("/", data=fields).status_code == 303
+
+
+def test_the_form_with_its_style_and_script_is_small(client: Visitor) -> None:
+    """The form weighs at most 14 KB on the wire: one round trip on a poor line."""
+    for path in ("/en", "/es"):
+        page = client.page(path)
+        files = [link.get("href") for link in page.find("link", rel="stylesheet")]
+        files += [script.get("src") for script in page.find("script")]
+        bodies = [page.markup.encode(), *(client.get(file).data for file in files)]
+
+        assert len(files) == 2
+        assert sum(len(gzip.compress(body)) for body in bodies) <= 14 * 1024

@@ -29,9 +29,7 @@ def register(app: Flask) -> None:
 class WelcomeForm(FlaskForm):  # type: ignore[misc]
     """Who the new colleague is."""
 
-    name = StringField(
-        validators=[DataRequired(lazy_gettext("Enter your name.")), Length(max=100)]
-    )
+    name = StringField(validators=[DataRequired(lazy_gettext("Enter your name.")), Length(max=100)])
     email = EmailField(
         validators=[DataRequired(lazy_gettext("Enter your email address.")), Length(max=254)]
     )

@@ -40,12 +40,14 @@ def normal_form(password: str) -> str:
 def why_not(password: str, clinic: Clinic, about: dict[str, Any]) -> str:
     """Why this password will not do, in a sentence; empty where it will."""
     if not SHORTEST <= len(password) <= LONGEST:
-        return str(gettext(
-            "Use %(shortest)s to %(longest)s characters. Four or five unrelated words are easy "
-            "to remember.",
-            shortest=SHORTEST,
-            longest=LONGEST,
-        ))
+        return str(
+            gettext(
+                "Use %(shortest)s to %(longest)s characters. Four or five unrelated words are easy "
+                "to remember.",
+                shortest=SHORTEST,
+                longest=LONGEST,
+            )
+        )
     folded = _fold(password)
     own = (str(about.get("name", "")), str(about.get("email", "")).partition("@")[0])
     words = _ALWAYS.union(*(_words(text) for text in (clinic.name, *own)))

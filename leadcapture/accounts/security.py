@@ -86,9 +86,7 @@ _CONFIG: dict[str, Any] = {
 }
 
 
-def _ask_to_sign_in(
-    _mechanisms: list[str], headers: dict[str, str] | None
-) -> ResponseValue:
+def _ask_to_sign_in(_mechanisms: list[str], headers: dict[str, str] | None) -> ResponseValue:
     # The place to return to is kept in the signed session, never taken from the address.
     if request.method == "GET" and request.blueprint == "dashboard":
         session[_WANTED] = [request.endpoint, request.view_args or {}]

@@ -36,8 +36,11 @@ def status(ref: str) -> ResponseReturnValue:
         db.session.rollback()
         return show_lead(lead, _why_refused(lead, word))
     db.session.commit()
-    flash(gettext("%(name)s is now: %(status)s.", name=lead.full_name,
-                  status=words.of(words.STATUS, word)))
+    flash(
+        gettext(
+            "%(name)s is now: %(status)s.", name=lead.full_name, status=words.of(words.STATUS, word)
+        )
+    )
     return _back(lead)
 
 
@@ -52,9 +55,7 @@ def calls(ref: str) -> ResponseReturnValue:
     if len(note) > contact.LONGEST_NOTE:
         return show_lead(lead, _too_long(note, "call-note"))
     outcome = contact.CallOutcome(word)
-    cancelled = contact.log_call(
-        db.session(), web.vault(), lead, me().id, web.now(), outcome, note
-    )
+    cancelled = contact.log_call(db.session(), web.vault(), lead, me().id, web.now(), outcome, note)
     db.session.commit()
     flash(_call_sentence(lead, outcome, cancelled))
     return _back(lead)
@@ -157,6 +158,6 @@ def _call_sentence(lead: Lead, outcome: contact.CallOutcome, cancelled: int) -> 
 def _cancelled_sentence(cancelled: int) -> str:
     if not cancelled:
         return ""
-    return str(ngettext(
-        "%(num)d follow-up is cancelled.", "%(num)d follow-ups are cancelled.", cancelled
-    ))
+    return str(
+        ngettext("%(num)d follow-up is cancelled.", "%(num)d follow-ups are cancelled.", cancelled)
+    )

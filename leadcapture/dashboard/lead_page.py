@@ -102,9 +102,7 @@ def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue
 
 def _past(lead: Lead, letters: Sequence[Message]) -> list[Event]:
     """All that happened, newest first: entries, and letters that left or never will."""
-    events = [
-        Event(entry.at, entry=entry, note=open_note(entry)) for entry in _entries(lead)
-    ]
+    events = [Event(entry.at, entry=entry, note=open_note(entry)) for entry in _entries(lead)]
     events += [
         Event(letter.sent_at or letter.state_at, letter=letter)
         for letter in letters

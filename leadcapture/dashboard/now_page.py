@@ -21,9 +21,7 @@ def now() -> ResponseReturnValue:
     queue = waiting.call_queue(db.session(), at)
     return render_template(
         "dashboard/now.html",
-        queue=[
-            (waits, _facts(waits)) for waits in queue
-        ],
+        queue=[(waits, _facts(waits)) for waits in queue],
         waiting_count=waiting.count_waiting(db.session()),
         held=decisions.held_requests(db.session()),
         held_count=decisions.count_held(db.session()),

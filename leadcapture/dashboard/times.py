@@ -54,9 +54,7 @@ def wait(since: datetime) -> Markup:
 def exact(at: datetime, zone: str = "") -> str:
     """Day and time on the clinic's clock, or on that of ``zone``."""
     zone = zone or settings().clinic.time_zone
-    when = format_datetime(
-        at, "EEE d MMM yyyy, HH:mm", tzinfo=_zone(zone), locale=_locale()
-    )
+    when = format_datetime(at, "EEE d MMM yyyy, HH:mm", tzinfo=_zone(zone), locale=_locale())
     return f"{when} {place(zone)}"
 
 

@@ -212,9 +212,7 @@ def wish(contact_by: str, contact_time: str) -> str:
 def purpose(letter: Message) -> str:
     """Why a letter that is still to come will be sent."""
     if letter.kind == MessageKind.FOLLOW_UP:
-        return str(
-            gettext("They agreed to follow-ups. Speaking with them cancels it.")
-        )
+        return str(gettext("They agreed to follow-ups. Speaking with them cancels it."))
     return str(gettext("They asked for it."))
 
 

@@ -57,9 +57,7 @@ def add_note(
     session: Session, vault: Vault, lead: Lead, actor_id: int, now: datetime, text: str
 ) -> None:
     """Add a note; it is sealed, because staff write of health there."""
-    timeline.record(
-        session, lead.id, "note_added", now, actor_id=actor_id, note=text, vault=vault
-    )
+    timeline.record(session, lead.id, "note_added", now, actor_id=actor_id, note=text, vault=vault)
 
 
 def assign(session: Session, lead: Lead, owner_id: int, actor_id: int, now: datetime) -> bool:

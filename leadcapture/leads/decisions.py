@@ -65,9 +65,7 @@ def open_tasks(session: Session) -> Sequence[Task]:
     return session.scalars(
         select(Task)
         .outerjoin(Message, Task.message_id == Message.id)
-        .where(
-            Task.done_at.is_(None), or_(Message.id.is_(None), Message.state.not_in(_STUCK))
-        )
+        .where(Task.done_at.is_(None), or_(Message.id.is_(None), Message.state.not_in(_STUCK)))
         .options(joinedload(Task.lead))
         .order_by(Task.due_at, Task.id)
         .limit(SHOWN)

@@ -115,9 +115,7 @@ def _terms(typed: str) -> Iterator[tuple[str, ...]]:
 def _words(typed: str) -> list[str]:
     """Lower case, without accents, split at everything that is no letter or digit."""
     folded = unicodedata.normalize("NFKD", typed.casefold())
-    plain = "".join(
-        character for character in folded if not unicodedata.combining(character)
-    )
+    plain = "".join(character for character in folded if not unicodedata.combining(character))
     return re.findall(r"[^\W_]+", plain)
 
 

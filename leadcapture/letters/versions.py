@@ -22,15 +22,12 @@ def current_versions(session: Session, now: datetime) -> Versions:
     known = _known.get(engine)
     if known is not None and abs(now - known[0]) < FRESH_FOR:
         return known[1]
-    newest = (
-        select(
-            LetterVersion.kind,
-            LetterVersion.topic,
-            LetterVersion.language,
-            func.max(LetterVersion.id),
-        )
-        .group_by(LetterVersion.kind, LetterVersion.topic, LetterVersion.language)
-    )
+    newest = select(
+        LetterVersion.kind,
+        LetterVersion.topic,
+        LetterVersion.language,
+        func.max(LetterVersion.id),
+    ).group_by(LetterVersion.kind, LetterVersion.topic, LetterVersion.language)
     versions: Versions = {
         (kind, topic, language): id_ for kind, topic, language, id_ in session.execute(newest)
     }

@@ -9,7 +9,7 @@ from leadcapture.database import Instant, Model
 
 
 class Gate(Model):
-    """``relay`` closes for a while when the relay is out of reach, ``queue`` until a person opens it.
+    """``relay`` closes for a while when it is out of reach, ``queue`` until a person opens it.
 
     A row that stands is closed until ``closed_until``; None means until a person opens it.
     ``reason`` is a word of the reply table.

@@ -61,7 +61,7 @@ class MessageKind(enum.StrEnum):
 
     @property
     def priority(self) -> int:
-        """0 for what a person waits for, 1 for the rest: a new packet overtakes 10,000 reminders."""
+        """0 for what a person waits for, 1 for the rest: a packet overtakes 10,000 reminders."""
         return 1 if self is MessageKind.FOLLOW_UP else 0
 
     @property

@@ -18,7 +18,7 @@ staff_role = Table(
 )
 
 
-class Role(Model, RoleMixin):  # type: ignore[misc]
+class Role(Model, RoleMixin):
     """``admin``, ``coordinator``, ``front_desk``: names that routes ask for."""
 
     __tablename__ = "role"
@@ -28,7 +28,7 @@ class Role(Model, RoleMixin):  # type: ignore[misc]
     description: Mapped[str] = mapped_column(String(200), default="")
 
 
-class Staff(Model, UserMixin):  # type: ignore[misc]
+class Staff(Model, UserMixin):
     """A person who may sign in. ``fs_uniquifier`` ends every session when it changes."""
 
     __tablename__ = "staff"
@@ -46,7 +46,9 @@ class Staff(Model, UserMixin):  # type: ignore[misc]
     tf_totp_secret: Mapped[str | None] = mapped_column(String(255))
     mf_recovery_codes: Mapped[list[Any] | None] = mapped_column(JSON)
 
-    roles: Mapped[list[Role]] = relationship(secondary=staff_role, lazy="selectin")
+    roles: Mapped[list[Role]] = relationship(  # type: ignore[assignment]
+        secondary=staff_role, lazy="selectin"
+    )
 
 
 class Invitation(Model):

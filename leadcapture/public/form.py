@@ -92,6 +92,9 @@ class RequestForm(FlaskForm):  # type: ignore[misc]
         csrf_class = SignedToken
         csrf_field_name = "token"
 
+        def get_translations(self, form: FlaskForm) -> None:
+            """None: every word of this form is our own, so WTForms need not load its own."""
+
     full_name = StringField(
         _("Full name"),
         filters=[lambda typed: clean_line(typed or "")],

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
@@ -14,6 +15,7 @@ from tests.served import Process, Service
 
 KILL_EVERY = 0.2
 CLIENTS = 8
+ANSWERED_WITHIN = 60.0
 # One in so many visitors gives up at the first failure and never learns what came of it.
 GIVES_UP = 4
 
@@ -64,7 +66,9 @@ class _Visitors:
         request = post_request(self.port, fields)
         gives_up = self.chance.randrange(GIVES_UP) == 0
         pause = threading.Event()
+        deadline = time.monotonic() + ANSWERED_WITHIN
         while True:
+            assert time.monotonic() < deadline, f"no answer in {ANSWERED_WITHIN:g} s of trying"
             try:
                 answer = connection.ask(request)
             except OSError:
