@@ -1,0 +1,168 @@
+"""What the engine does for us: no lost update, no commit that is not on disk."""
+
+import multiprocessing
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import StatementError
+from sqlalchemy.orm import Session
+
+from leadcapture.database import database_now, open_engine, open_session, reading
+from leadcapture.models import Heartbeat, Message, MessageKind
+from tests.clock import TUESDAY_MORNING, Clock
+from tests.people import a_message
+from tests.post_office import Letter, PostOffice
+
+PROCESSES, ROUNDS = 4, 40
+
+
+def _count(url: str, rounds: int) -> None:
+    engine = open_engine(url)
+    for _ in range(rounds):
+        with open_session(engine) as session:
+            gate = "UPDATE gate SET failures = :failures WHERE name = 'count'"
+            read = "SELECT failures FROM gate WHERE name = 'count'"
+            if engine.dialect.name == "postgresql":
+                read += " FOR UPDATE"
+            failures = session.execute(text(read)).scalar_one()
+            session.execute(text(gate), {"failures": failures + 1})
+            session.commit()
+    engine.dispose()
+
+
+def test_no_update_of_several_processes_is_lost(database_url: str, engine: Engine) -> None:
+    """DD-01 (short form): read, add one, write, from several processes; none lost, none locked."""
+    with open_session(engine) as session:
+        session.execute(
+            text(
+                "INSERT INTO gate (name, reason, failures, since) "
+                "VALUES ('count', '', 0, '2026-01-01 00:00:00')"
+            )
+        )
+        session.commit()
+    context = multiprocessing.get_context("spawn")
+    workers = [
+        context.Process(target=_count, args=(database_url, ROUNDS)) for _ in range(PROCESSES)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert [worker.exitcode for worker in workers] == [0] * PROCESSES
+    with engine.connect() as connection:
+        count = connection.execute(text("SELECT failures FROM gate")).scalar_one()
+    assert count == PROCESSES * ROUNDS
+
+
+def test_every_connection_of_sqlite_keeps_the_rules(tmp_path: Path) -> None:
+    """DD-02."""
+    engine = open_engine(f"sqlite:///{tmp_path / 'x.sqlite3'}")
+    connections = [engine.connect() for _ in range(5)]
+    for connection in connections:
+        found = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
+        }
+        assert found == {
+            "journal_mode": "wal",
+            "synchronous": 2,
+            "foreign_keys": 1,
+            "secure_delete": 1,
+        }
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() >= 10_000
+        connection.rollback()
+    for connection in connections:
+        connection.close()
+    engine.dispose()
+
+
+def test_every_commit_of_sqlite_is_synced_to_disk(tmp_path: Path) -> None:
+    """DD-02: at least one fdatasync for each of ten commits, as the kernel sees it."""
+    program = (
+        "import sys; from sqlalchemy import text; from leadcapture.database import open_engine\n"
+        "engine = open_engine(sys.argv[1])\n"
+        "with engine.begin() as c: c.execute(text('CREATE TABLE t (x INTEGER)'))\n"
+        "print('READY', flush=True)\n"
+        "sys.stdin.readline()\n"
+        "for x in range(10):\n"
+        "    with engine.begin() as c: c.execute(text('INSERT INTO t VALUES (1)'))\n"
+        "print(open('/proc/self/io').read(), flush=True)\n"
+    )
+    url = f"sqlite:///{tmp_path / 'x.sqlite3'}"
+    strace = subprocess.run(["which", "strace"], capture_output=True, check=False)
+    command = [sys.executable, "-c", program, url]
+    if strace.returncode == 0:
+        log = tmp_path / "strace"
+        command = ["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", str(log), *command]
+        subprocess.run(command, input=b"\n", capture_output=True, check=True, timeout=60)
+        assert log.read_text().count("sync(") >= 10
+        return
+    done = subprocess.run(command, input=b"\n", capture_output=True, check=True, timeout=60)
+    written = [line for line in done.stdout.decode().splitlines() if "write_bytes" in line]
+    # Without a tracer: what reached the disk is at least a page for each commit.
+    assert int(written[0].split()[1]) >= 10 * 4096
+
+
+def test_a_reader_never_waits_for_a_writer(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'x.sqlite3'}")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE t (x INTEGER)"))
+    with engine.begin() as writer:
+        writer.execute(text("INSERT INTO t VALUES (1)"))
+        with reading(), engine.connect() as reader:
+            assert reader.execute(text("SELECT count(*) FROM t")).scalar_one() == 0
+    engine.dispose()
+
+
+def test_a_naive_instant_is_refused(session: Session) -> None:
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001
+    session.add(Heartbeat(job="x", at=naive, ok=True))
+    with pytest.raises(StatementError, match="aware"):
+        session.flush()
+
+
+def test_an_instant_comes_back_aware_and_equal(session: Session) -> None:
+    session.add(Heartbeat(job="x", at=TUESDAY_MORNING, ok=True))
+    session.commit()
+    session.expire_all()
+    assert session.get_one(Heartbeat, "x").at == TUESDAY_MORNING
+    assert database_now(session).utcoffset() is not None
+
+
+def test_no_transaction_is_open_while_the_relay_makes_us_wait(
+    database_url: str,
+    session: Session,
+    send_due: Callable[[], int],
+    office: PostOffice,
+    clock: Clock,
+) -> None:
+    """DD-10, rule 3: while the relay holds the dot, another writes at once."""
+    message = a_message(session, kind=MessageKind.PACKET)
+    session.commit()
+    states: list[str] = []
+
+    def look(_letter: Letter) -> None:
+        # A writer of its own: it would wait, and fail, if the sender held a transaction.
+        engine = open_engine(database_url)
+        with open_session(engine) as other:
+            states.append(other.scalars(select(Message.state)).one())
+            other.add(Heartbeat(job="other", at=clock.now, ok=True))
+            other.commit()
+        engine.dispose()
+
+    office.before_taking = look
+    assert send_due() == 1
+    assert states == ["sending"], "the intent is committed before the dot"
+    session.refresh(message)
+    assert message.state == "sent"
+
+
+def test_the_driver_here_is_new_enough() -> None:
+    """RETURNING and upserts need SQLite 3.35."""
+    assert sqlite3.sqlite_version_info >= (3, 35)
