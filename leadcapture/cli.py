@@ -39,6 +39,7 @@ def run_everything(port: int) -> None:
         mailbox = server.start(data_dir / "mailbox", up.free_port())
         environ |= up.mailbox_settings(data_dir, mailbox.port)
     settings = _settings(environ)
+    up.remember_address(data_dir, settings.public_url)
     migrate.upgrade(settings)
     _welcome(settings, first=_first_administrator(settings), data_dir=data_dir)
     status = up.Supervisor(environ, port).run()
@@ -134,7 +135,7 @@ def _embedded() -> dict[str, str]:
     environ = dict(os.environ)
     data_dir = Path(environ.get("LEADCAPTURE_DATA_DIR", "leadcapture-data")).absolute()
     if (data_dir / SECRETS_FILE).exists():
-        environ = up.embedded_defaults(environ, 8000) | environ
+        environ = up.embedded_defaults(environ, 8000, data_dir) | environ
         if not environ.get("LEADCAPTURE_SMTP_HOST"):
             environ |= up.mailbox_settings(data_dir, 1025)
     return environ

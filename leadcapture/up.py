@@ -19,6 +19,7 @@ from leadcapture.settings import SECRETS_FILE
 STOP_WITHIN = 40.0
 CALM = 2.0
 _PR_SET_PDEATHSIG = 1
+_ADDRESS_FILE = "address"
 
 
 def make_secrets(data_dir: Path) -> None:
@@ -36,9 +37,21 @@ def make_secrets(data_dir: Path) -> None:
             file.write("\n".join(lines) + "\n")
 
 
-def embedded_defaults(given: Mapping[str, str], port: int) -> dict[str, str]:
-    """What stands in for settings that nobody gave, save the mailbox's."""
+def remember_address(data_dir: Path, public_url: str) -> None:
+    """Keep the address for the commands that run beside `up` and print links."""
+    (data_dir / _ADDRESS_FILE).write_text(public_url)
+
+
+def embedded_defaults(
+    given: Mapping[str, str], port: int, data_dir: Path | None = None
+) -> dict[str, str]:
+    """What stands in for settings that nobody gave, save the mailbox's.
+
+    With ``data_dir``, the address is the one that `up` last ran under there.
+    """
     defaults = {"LEADCAPTURE_PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    if data_dir is not None and (data_dir / _ADDRESS_FILE).exists():
+        defaults["LEADCAPTURE_PUBLIC_URL"] = (data_dir / _ADDRESS_FILE).read_text()
     return {name: value for name, value in defaults.items() if name not in given}
 
 

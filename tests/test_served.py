@@ -42,5 +42,6 @@ def test_a_killed_worker_is_replaced(database_url: str, office: PostOffice, tmp_
         before = {child.pid for child in web.children()}
         assert web.kill_children() == len(before)
         until(lambda: answers(service.port), what="a new worker")
-        assert not before & {child.pid for child in web.children() if child.is_running()}
+        until(lambda: not before & {child.pid for child in web.children()}, what="the dead to go")
+        assert web.children()
         assert web.stop() == 0

@@ -9,11 +9,11 @@ from flask_limiter.util import get_remote_address
 from flask_security import LoginForm, Security, SQLAlchemyUserDatastore
 from flask_wtf import CSRFProtect
 from limits import parse
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
+from limits.strategies import FixedWindowRateLimiter
 
 from leadcapture import web
 from leadcapture.accounts.passwords import SHORTEST, Rules
+from leadcapture.counters import FileCounters, storage_uri
 from leadcapture.database import db
 from leadcapture.models import Role, Staff
 
@@ -34,7 +34,9 @@ def register(app: Flask) -> None:
     if "public" in app.blueprints:
         # The patient's form has a signed token of its own that outlives a session.
         csrf.exempt(app.blueprints["public"])
-    app.extensions[_TRIES] = MovingWindowRateLimiter(MemoryStorage())
+    with app.app_context():
+        counters = FileCounters(storage_uri(web.settings().data_dir))
+    app.extensions[_TRIES] = FixedWindowRateLimiter(counters)
     guard = Security(
         app,
         SQLAlchemyUserDatastore(db, Staff, Role),

@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Update, insert, select, update
+from sqlalchemy import CursorResult, Update, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from leadcapture.models import Message, MessageKind, MessageState, Suppression, SuppressionScope
 
+_SCOPES = select(Suppression.scope).where(Suppression.cap_hash == bindparam("cap_hash"))
 _STOPPABLE = tuple(state for state in MessageState if state.is_stoppable)
 
 
@@ -56,9 +57,7 @@ def suppress(
 
 def is_suppressed(session: Session, cap_hash: str, kind: str) -> bool:
     """True where this kind of message may not go to this address."""
-    scopes = session.scalars(
-        select(Suppression.scope).where(Suppression.cap_hash == cap_hash)
-    ).all()
+    scopes = session.execute(_SCOPES, {"cap_hash": cap_hash}).scalars().all()
     return SuppressionScope.ALL in scopes or (
         kind == MessageKind.FOLLOW_UP and SuppressionScope.FOLLOW_UPS in scopes
     )

@@ -1,6 +1,7 @@
 """The form that patients fill in: what it asks, what it accepts, what it says when it cannot."""
 
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from flask_babel import gettext, ngettext
@@ -54,6 +55,15 @@ CONTACT_TIME = (
 )
 # Where the fields of the folded part are told apart from those that everybody sees.
 FOLDED = ("phone", "country", "contact_by", "contact_time", "time_zone", "message")
+
+
+@cache
+def _country_choices(language: str) -> list[SelectChoice]:
+    """Every country in this language; made once, because there are 249 of them."""
+    return [
+        SelectChoice("", gettext("Please choose")),
+        *(SelectChoice(*country) for country in places.countries(language)),
+    ]
 
 
 class SignedToken(CSRF):  # type: ignore[misc]
@@ -137,10 +147,7 @@ class RequestForm(FlaskForm):  # type: ignore[misc]
             typed = typed.copy()
             typed.setlist("email", [typed["email_meant"]])
         super().__init__(formdata=typed)
-        self.country.choices = [
-            SelectChoice("", gettext("Please choose")),
-            *(SelectChoice(*country) for country in places.countries(page_language())),
-        ]
+        self.country.choices = _country_choices(page_language())
         self.email_guess: str | None = None
         self.address = ""
 

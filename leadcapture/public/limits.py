@@ -5,6 +5,7 @@ from ipaddress import IPv6Address, ip_address
 from flask import Flask, current_app, request
 from flask_limiter import Limiter, RateLimitExceeded
 
+from leadcapture.counters import storage_uri
 from leadcapture.web import settings
 
 __all__ = ["RateLimitExceeded", "count_submission", "register"]
@@ -14,9 +15,10 @@ _KEY = "leadcapture.form_limit"
 
 def register(app: Flask) -> None:
     """Start counting for this application."""
-    limiter = Limiter(client_network, app=app, storage_uri="memory://")
     with app.app_context():
-        limit = settings().form_limit
+        limit, folder = settings().form_limit, settings().data_dir
+    # A counter that fails must not keep a patient out.
+    limiter = Limiter(client_network, app=app, storage_uri=storage_uri(folder), swallow_errors=True)
     app.extensions[_KEY] = limiter.shared_limit(limit, scope="form")(_counted)
 
 
