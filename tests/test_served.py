@@ -21,7 +21,7 @@ def test_the_service_answers_sends_and_stops_on_sigterm(
     session.commit()
     with a_service(tmp_path, database_url, office.port) as service:
         web = service.start_web()
-        assert len(web.children()) >= 2
+        until(lambda: len(web.children()) >= 2, what="both web workers")
         assert office.letters == []
         scheduler = service.start_scheduler()
         office.wait_for(1)
