@@ -169,13 +169,16 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     def start_web(self, workers: int = 2, threads: int = 8) -> Process:
-        """Start the web server and wait until it answers."""
+        """Start the web server and wait until it answers and all its workers are there."""
         process = self._start(
             "web", f"--port={self.port}", f"--workers={workers}", f"--threads={threads}"
         )
         try:
             until(
-                lambda: not process.is_running() or answers(self.port),
+                lambda: (
+                    not process.is_running()
+                    or (answers(self.port) and len(process.children()) >= workers)
+                ),
                 within=STARTS_WITHIN,
                 what="the web server",
             )
