@@ -31,9 +31,6 @@ def receive(
     A token that was received before, at this moment or in another process, changes nothing
     and gets the receipt that it got then.
     """
-    known = find_receipt(session, submission.token)
-    if known is not None:
-        return Received(known, is_repeat=True)
     cap_hash = vault.keyed_hash("address", addresses.cap_key(submission.email))
     _one_at_a_time(session, cap_hash)
     held = bool(submission.held_reason)
@@ -41,7 +38,8 @@ def receive(
     receipt = new_ref()
     request_id = _write_request(session, vault, submission, lead.id, receipt, now)
     if request_id is None:
-        # Another process committed the same token while we waited for it.
+        # The token is known, perhaps since this moment: undo what was begun for it. Asking
+        # beforehand would cost every first request a query and still not see this moment.
         session.rollback()
         return Received(_receipt_of(session, submission.token), is_repeat=True)
     _write_consents(session, submission, lead.id, request_id, now)
