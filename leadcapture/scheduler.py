@@ -3,12 +3,14 @@
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from leadcapture.database import database_now, open_engine, open_session
 from leadcapture.models import Heartbeat, MessageKind
@@ -22,6 +24,17 @@ log = logging.getLogger(__name__)
 
 BEATS_EVERY = timedelta(seconds=5)
 RESENT = tuple(kind.value for kind in MessageKind if kind.is_resent_after_doubt)
+
+Duty = Callable[[Session, datetime], object]
+
+
+def resolve_doubts(session: Session, now: datetime) -> None:
+    """Settle what stayed uncertain for 30 minutes."""
+    ledger.resolve_doubts(session, now, RESENT)
+
+
+# What one job does in turn: APScheduler keeps few jobs, each with a thread of its own.
+UPKEEP: tuple[Duty, ...] = (ledger.reclaim_lost, resolve_doubts)
 
 
 class Timetable:
@@ -51,21 +64,17 @@ class Timetable:
         return [
             ("dispatch-1", lambda: first.send_due(stopping=stopping), timedelta(seconds=0.5)),
             ("dispatch-2", lambda: second.send_due(stopping=stopping), timedelta(seconds=0.5)),
-            ("reclaim", self.reclaim, timedelta(seconds=15)),
-            ("doubts", self.resolve_doubts, timedelta(seconds=60)),
+            ("upkeep", lambda: self._in_turn(UPKEEP), timedelta(seconds=10)),
         ]
 
-    def reclaim(self) -> None:
-        """Give back what dead workers held."""
-        with open_session(self.engine) as session:
-            ledger.reclaim_lost(session, self.clock() if self.clock else database_now(session))
-            session.commit()
+    def _in_turn(self, duties: Sequence[Duty]) -> None:
+        """Do each duty in a transaction of its own: one that fails keeps no other from its turn."""
+        for duty in duties:
+            self.tick(duty.__name__, partial(self._do, duty))
 
-    def resolve_doubts(self) -> None:
-        """Settle what stayed uncertain for 30 minutes."""
+    def _do(self, duty: Duty) -> None:
         with open_session(self.engine) as session:
-            now = self.clock() if self.clock else database_now(session)
-            ledger.resolve_doubts(session, now, RESENT)
+            duty(session, self.clock() if self.clock else database_now(session))
             session.commit()
 
     def tick(self, name: str, job: Callable[[], object]) -> None:

@@ -2,9 +2,6 @@
 
 import functools
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
+
+from tests.parts import find_part
 
 AXE = Path(__file__).parent / "browser" / "vendor" / "axe.min.js"
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -49,23 +48,7 @@ def open_browser() -> Iterator[Browser]:
 def find_chromium(playwright: Playwright) -> str:
     """The path of a Chromium; the distribution's is installed where there is none."""
     own = Path(playwright.chromium.executable_path)
-    if own.exists():
-        return str(own)
-    found = _distribution()
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        for command in ("update", "install -y --no-install-recommends chromium"):
-            subprocess.run(["apt-get", "-qq", *command.split()], check=True, timeout=600)
-        found = _distribution()
-    if found is None:
-        raise RuntimeError(
-            "No Chromium here. Install the distribution's (Debian: apt-get install chromium) "
-            "or Playwright's: python -m playwright install --with-deps chromium"
-        )
-    return found
-
-
-def _distribution() -> str | None:
-    return next((path for name in _NAMES if (path := shutil.which(name))), None)
+    return str(own) if own.exists() else find_part("chromium", *_NAMES)
 
 
 @dataclass
