@@ -7,7 +7,17 @@ from typing import Any
 from flask import Flask
 from flask_migrate import Migrate
 
-from leadcapture import accounts, dashboard, errors, health, languages, mailbox, public, web
+from leadcapture import (
+    accounts,
+    dashboard,
+    errors,
+    health,
+    languages,
+    mailbox,
+    metrics,
+    public,
+    web,
+)
 from leadcapture.database import apply_rules, db, engine_options
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
@@ -27,7 +37,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = web.utc_now) 
         apply_rules(db.engine)
     Migrate(app, db, directory=str(web.migrations_folder()), render_as_batch=True)
     web.register(app)
-    for room in (languages, errors, health, public, accounts, dashboard):
+    for room in (languages, errors, health, metrics, public, accounts, dashboard):
         room.register(app)
     if settings.mailbox_dir is not None:
         mailbox.register(app)

@@ -121,6 +121,190 @@ def demo() -> None:
     click.echo(f"{count} leads are there to look at." if count else "The demo leads are there.")
 
 
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
+@click.option("--keep", type=click.IntRange(min=1), help="Delete all but so many of the newest.")
+def backup(file: Path | None, keep: int | None) -> None:
+    """Write the whole database into one file, while the service goes on."""
+    from leadcapture import backup as backups
+    from leadcapture.archive import BackupRefused
+    from leadcapture.web import utc_now
+
+    try:
+        path, size = backups.take_backup(_settings(_embedded()), utc_now(), file)
+    except BackupRefused as refused:
+        _fail(str(refused))
+    click.echo(f"{path}  {size:,} bytes. The keys are not in it: keep them elsewhere.")
+    for old in backups.rotate(path.parent, keep) if keep else ():
+        click.echo(f"{old}  deleted")
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--verify", is_flag=True, help="Only prove in a scratch place that it restores.")
+@click.option("--into", "url", help="An empty database. libpq finds a password left out here.")
+def restore(file: Path, verify: bool, url: str | None) -> None:
+    """Prove that a backup restores, or restore it; the copy mails nobody until released."""
+    from leadcapture import restore as restores
+    from leadcapture.archive import BackupRefused
+    from leadcapture.settings import database_url
+    from leadcapture.terminal import table
+    from leadcapture.web import utc_now
+
+    settings = _settings(_embedded())
+    if verify == (url is not None):
+        _fail("Say either --verify or --into URL.")
+    if url is None:
+        drill = restores.verify(settings, file, utc_now())
+        rows = [
+            (check.name, "ok" if check.holds else "FAULT", check.found) for check in drill.checks
+        ]
+        click.echo(table(("check", "verdict", "found"), [*rows, *drill.times()]))
+        sys.exit(0 if drill.holds else 1)
+    try:
+        manifest = restores.restore_into(settings, file, database_url(url), utc_now())
+    except BackupRefused as refused:
+        _fail(str(refused))
+    click.echo(
+        f"Restored as of {manifest.taken_at.isoformat(timespec='seconds')}. Nothing is mailed from "
+        "it until a person releases the outbox, on the dashboard or by: leadcapture release-outbox"
+    )
+
+
+@main.command()
+def queue() -> None:
+    """Show how many messages are in which state, for how long, and what keeps them back."""
+    from leadcapture.database import open_engine, open_session, reading
+    from leadcapture.queue_table import HEADS, read_queue
+    from leadcapture.terminal import table
+    from leadcapture.web import utc_now
+
+    engine = open_engine(_settings(_embedded()).database_url)
+    with reading(), open_session(engine) as session:
+        found = read_queue(session, utc_now())
+    engine.dispose()
+    click.echo(table(HEADS, found.rows))
+    if found.gates:
+        click.echo("\n" + table(("closed gate", "why", "since", "until"), found.gates))
+    if found.paces:
+        click.echo("\n" + table(("pace", "whole again in", "half pace until"), found.paces))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor(as_json: bool) -> None:
+    """Look at everything that the service leans on, and say what to mend."""
+    import dataclasses
+    import json
+
+    from leadcapture.doctor import Verdict, check_settings, examine, make_resolver
+    from leadcapture.web import utc_now
+
+    try:
+        findings = examine(load(_embedded()), utc_now(), make_resolver())
+    except SettingsError as error:
+        findings = check_settings(error)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+    for finding in findings if not as_json else ():
+        click.echo(f"{finding.verdict:9}  {finding.check}: {finding.found}")
+        if finding.mend:
+            click.echo(f"{'':9}  → {finding.mend}")
+    sys.exit(1 if any(finding.verdict is Verdict.FAULT for finding in findings) else 0)
+
+
+@main.command("release-outbox")
+@click.confirmation_option(
+    prompt="Is this the one database that shall mail patients from now on, and no test copy?"
+)
+def release_outbox() -> None:
+    """Let a restored or cloned database send its mail from now on."""
+    from leadcapture.database import open_engine, open_session
+    from leadcapture.outbox import instance
+    from leadcapture.web import utc_now
+
+    settings = _settings(_embedded())
+    engine = open_engine(settings.database_url)
+    with open_session(engine) as session:
+        instance.release(session, utc_now())
+        session.commit()
+    taken = instance.take(engine, settings.data_dir, utc_now())
+    engine.dispose()
+    click.echo(
+        "Released: the scheduler of this machine sends what is due."
+        if taken
+        else "Released, and another machine has taken it. To send from here too: leadcapture join"
+    )
+
+
+@main.command()
+def join() -> None:
+    """Let this machine send for a database that another machine is sending for already."""
+    from leadcapture.database import open_engine
+    from leadcapture.outbox import instance
+
+    settings = _settings(_embedded())
+    engine = open_engine(settings.database_url)
+    joined = instance.join(engine, settings.data_dir)
+    engine.dispose()
+    if not joined:
+        _fail(
+            "No machine that belongs to this database is at work, so it may be a copy. Start the "
+            "first machine's scheduler and try again, or release: leadcapture release-outbox"
+        )
+    click.echo("Joined: the scheduler of this machine sends too.")
+
+
+@main.group()
+def ledger() -> None:
+    """Prove that the record of what happened is whole."""
+
+
+@ledger.command("verify")
+@click.option("--head", nargs=2, type=(int, str), help="A head kept elsewhere: position and hash.")
+def verify_ledger(head: tuple[int, str] | None) -> None:
+    """Follow the whole audit chain; status 1 and the position where it breaks, if it does."""
+    from leadcapture.database import open_engine, open_session, reading
+    from leadcapture.outbox import audit
+
+    settings = _settings(_embedded())
+    kept = audit.Head(*head) if head else audit.read_head(settings.data_dir)
+    engine = open_engine(settings.database_url)
+    with reading(), open_session(engine) as session:
+        end, fault = audit.verify(session, audit.chain_key(settings.hash_key))
+        fault = fault or audit.verify_kept(session, kept)
+        waiting = audit.count_unsealed(session)
+    engine.dispose()
+    if fault is not None:
+        click.echo(f"The audit record is broken: entry {fault.position} {fault.sentence}.")
+        sys.exit(1)
+    click.echo(
+        f"The audit record is whole: {end.position:,} entries, {waiting:,} to be chained. "
+        "Keep its head elsewhere, to find out if entries are ever cut off:\n"
+        f"{end.position} {end.hash}"
+    )
+
+
+@ledger.command("check")
+def check_ledger() -> None:
+    """Look for whatever breaks a ledger invariant, over all rows; status 1 where something does."""
+    from leadcapture.database import open_engine, open_session, reading
+    from leadcapture.outbox import sweeper
+    from leadcapture.terminal import table
+    from leadcapture.web import utc_now
+
+    engine = open_engine(_settings(_embedded()).database_url)
+    with reading(), open_session(engine) as session:
+        found = sweeper.violations(session, utc_now())
+    engine.dispose()
+    if found:
+        rows = [(one.invariant, one.what, one.subject) for one in found]
+        click.echo(table(("invariant", "broken by", "row"), rows))
+        click.echo(f"{len(found)} violations; staff see each under Now, with what to do.")
+        sys.exit(1)
+    click.echo(f"All {len(sweeper.INVARIANTS)} invariants of the ledger hold.")
+
+
 def _settings(environ: dict[str, str] | None = None) -> Settings:
     try:
         return load(environ)

@@ -1,37 +1,43 @@
-"""Health: is the process alive, is the service ready."""
+"""Health: is the process alive, is the service ready; damage stops what would write."""
 
-from datetime import timedelta
+from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
 
-from flask import Blueprint, Flask, Response, jsonify
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
-
+from leadcapture import integrity
 from leadcapture.database import db
-from leadcapture.models import Heartbeat
-from leadcapture.web import now
+from leadcapture.readiness import Probe
+from leadcapture.web import now, settings
 
-SILENT_AFTER = timedelta(seconds=90)
+_PROBE = "leadcapture.probe"
 
 blueprint = Blueprint("health", __name__)
 
 
 def register(app: Flask) -> None:
+    """Open the two addresses, and keep whatever writes away from a damaged database."""
     app.register_blueprint(blueprint)
+    app.before_request(_refuse_to_write)
+    with app.app_context():
+        app.extensions[_PROBE] = Probe(db.engine, settings().data_dir, tuple(settings().seal_keys))
 
 
 @blueprint.get("/healthz")
 def alive() -> Response:
-    """200 while this process answers at all."""
+    """200 while this process answers at all: what a load balancer asks."""
     return jsonify(alive=True)
 
 
 @blueprint.get("/readyz")
 def ready() -> tuple[Response, int]:
-    """200 while the database answers and a scheduler has committed a tick within 90 s."""
-    try:
-        last = db.session.scalar(select(Heartbeat.at).order_by(Heartbeat.at.desc()).limit(1))
-    except SQLAlchemyError:
-        return jsonify(ready=False, why="database"), 503
-    if last is None or now() - last > SILENT_AFTER:
-        return jsonify(ready=False, why="scheduler"), 503
-    return jsonify(ready=True), 200
+    """200 where nothing is amiss, else 503 with every reason: what a monitor asks (OP-01)."""
+    probe: Probe = current_app.extensions[_PROBE]
+    why = probe.reasons(now())
+    return jsonify(ready=not why, why=why), 503 if why else 200
+
+
+def _refuse_to_write() -> ResponseReturnValue | None:
+    if request.method in ("GET", "HEAD", "OPTIONS") or not integrity.is_damaged(
+        settings().data_dir
+    ):
+        return None
+    return "Nothing can be kept here at the moment. Please call us instead.", 503

@@ -4,6 +4,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from concurrent import futures
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -12,11 +13,17 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from leadcapture import integrity
 from leadcapture.database import database_now, open_engine, open_session
+from leadcapture.intake.inbound.reading import read_mailbox
+from leadcapture.leads.watch import ResponseWatch
+from leadcapture.letters import interpreter_is_safe
 from leadcapture.models import Heartbeat, MessageKind
-from leadcapture.outbox import ledger
+from leadcapture.outbox import audit, gates, instance, ledger, pace, sweeper
 from leadcapture.outbox.dispatch import Dispatcher
 from leadcapture.outbox.relay import RelaySession
+from leadcapture.outbox.relay_log import RelayLog
+from leadcapture.outbox.seal_keys import KeyNotes
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
@@ -34,7 +41,14 @@ def resolve_doubts(session: Session, now: datetime) -> None:
 
 
 # What one job does in turn: APScheduler keeps few jobs, each with a thread of its own.
-UPKEEP: tuple[Duty, ...] = (ledger.reclaim_lost, resolve_doubts)
+UPKEEP: tuple[Duty, ...] = (
+    ledger.reclaim_lost,
+    resolve_doubts,
+    ledger.tell_of_delay,
+    pace.forget_idle_paces,
+    gates.forget_old_gates,
+)
+WATCH: tuple[Duty, ...] = (sweeper.sweep,)
 
 
 class Timetable:
@@ -48,24 +62,106 @@ class Timetable:
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.engine = engine
+        self.settings = settings
+        self.vault = vault
         self.clock = clock
         self.stopping = threading.Event()
+        self.guard = instance.Guard(engine, settings.data_dir)
+        self.keeper = audit.Keeper(settings.hash_key, settings.data_dir)
+        self.key_notes = KeyNotes()
+        self.responses = ResponseWatch(settings, vault)
+        self.pages = integrity.DailyCheck(engine, settings.data_dir)
         self._beaten: dict[str, tuple[datetime, str]] = {}
         helo = settings.mail_from.rpartition("@")[2]
+        self.relay_log = RelayLog(settings.relay_log, helo) if settings.relay_log else None
         self.dispatchers = [
             Dispatcher(engine, settings, vault, RelaySession(settings.relay, helo), clock)
-            for _ in range(2)
+            for _ in range(settings.dispatch_threads)
         ]
+        self._crew = futures.ThreadPoolExecutor(settings.dispatch_threads, "dispatch")
+        self._at_work: dict[str, futures.Future[None]] = {}
 
     def jobs(self) -> list[tuple[str, Callable[[], object], timedelta]]:
         """Name, function, every: the whole timetable."""
-        first, second = self.dispatchers
-        stopping = self.stopping.is_set
         return [
-            ("dispatch-1", lambda: first.send_due(stopping=stopping), timedelta(seconds=0.5)),
-            ("dispatch-2", lambda: second.send_due(stopping=stopping), timedelta(seconds=0.5)),
-            ("upkeep", lambda: self._in_turn(UPKEEP), timedelta(seconds=10)),
+            *(
+                (f"dispatch-{number}", partial(self._dispatch, own), timedelta(seconds=0.5))
+                for number, own in enumerate(self.dispatchers[:2], start=1)
+            ),
+            ("upkeep", lambda: self._in_turn(self._upkeep()), timedelta(seconds=10)),
+            ("watch", self._watch, timedelta(seconds=60)),
+            *self._mailbox_job(),
         ]
+
+    def stop(self) -> None:
+        """Let go of what has not reached its intent, and begin nothing more (SC-09)."""
+        self.stopping.set()
+        for dispatcher in self.dispatchers:
+            dispatcher.abandon()
+
+    def close(self) -> None:
+        """Wait for the letters past their intent, and hang up."""
+        self._crew.shutdown(wait=True)
+        for dispatcher in self.dispatchers:
+            dispatcher.close()
+
+    def _dispatch(self, own: Dispatcher) -> None:
+        # Two jobs, so that a relay silent to one letter stops neither the other nor the further
+        # threads, which either job sends on their way.
+        for number, further in enumerate(self.dispatchers[2:], start=3):
+            name = f"dispatch-{number}"
+            if (working := self._at_work.get(name)) is None or working.done():
+                send = partial(further.send_due, stopping=self._is_kept_back)
+                self._at_work[name] = self._crew.submit(self.tick, name, send)
+        own.send_due(stopping=self._is_kept_back)
+
+    def check_before_start(self) -> None:
+        """Look at the database's pages before the first letter leaves (DD-11)."""
+        self._in_turn((self.pages.check_pages,))
+
+    def _upkeep(self) -> tuple[Duty, ...]:
+        # What the relay's log shows is heard before a doubt is settled without it.
+        evidence = (self.relay_log.settle_by_relay_log,) if self.relay_log else ()
+        return (
+            self.guard.watch_instance,
+            *evidence,
+            *UPKEEP,
+            self.responses.watch_responses,
+            self.keeper.seal_audit,
+        )
+
+    def _watch(self) -> None:
+        keeper, notes = self.keeper.verify_audit, self.key_notes.note_keys
+        self._in_turn((self.pages.check_pages, *WATCH, keeper, notes))
+
+    def _mailbox_job(self) -> list[tuple[str, Callable[[], object], timedelta]]:
+        imap = self.settings.imap
+        if imap is None:
+            return []
+
+        def read() -> None:
+            if not self._is_kept_back():
+                read_mailbox(
+                    self.engine, self.settings, self.vault, imap, self.clock, self._is_kept_back
+                )
+
+        return [("mailbox", read, timedelta(seconds=30))]
+
+    def _is_kept_back(self) -> bool:
+        """True while nothing may leave from here: we stop, or the database may be a copy.
+
+        Nor does anything where this Python misreads what visitors type (MD-19, WS-17).
+        """
+        now = self.clock() if self.clock else datetime.now(UTC)
+        return (
+            self.stopping.is_set()
+            or not interpreter_is_safe()
+            or self._is_damaged()
+            or not self.guard.admits(now)
+        )
+
+    def _is_damaged(self) -> bool:
+        return integrity.is_damaged(self.settings.data_dir)
 
     def _in_turn(self, duties: Sequence[Duty]) -> None:
         """Do each duty in a transaction of its own: one that fails keeps no other from its turn."""
@@ -73,6 +169,8 @@ class Timetable:
             self.tick(duty.__name__, partial(self._do, duty))
 
     def _do(self, duty: Duty) -> None:
+        if self._is_damaged() and duty != self.pages.check_pages:
+            return
         with open_session(self.engine) as session:
             duty(session, self.clock() if self.clock else database_now(session))
             session.commit()
@@ -87,7 +185,8 @@ class Timetable:
             error = type(problem).__name__
             log.error("job %s failed: %s", name, error)
         try:
-            self._beat(name, error)
+            if not self._is_damaged():
+                self._beat(name, error)
         except Exception as problem:
             log.error("heartbeat of %s failed: %s", name, type(problem).__name__)
 
@@ -107,6 +206,8 @@ def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; a dot that was begun may still wait for its answer."""
     engine = open_engine(settings.database_url)
     vault = Vault(settings.seal_keys, settings.seal_key_id, settings.hash_key)
+    if not interpreter_is_safe():
+        log.error("this Python misreads the headers of mail: nothing is sent")
     timetable = Timetable(settings, engine, vault)
     scheduler = BackgroundScheduler(
         executors={"default": ThreadPoolExecutor(6)},
@@ -122,11 +223,11 @@ def run(settings: Settings) -> None:
     asked_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_stop.set())
+    timetable.check_before_start()
     scheduler.start()
     log.info("scheduler started with %d jobs", len(timetable.jobs()))
     asked_to_stop.wait()
-    timetable.stopping.set()
+    timetable.stop()
     scheduler.shutdown(wait=True)
-    for dispatcher in timetable.dispatchers:
-        dispatcher.close()
+    timetable.close()
     engine.dispose()

@@ -4,13 +4,19 @@ import base64
 import binascii
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from leadcapture.variables import Reader
 
 SmtpSecurity = Literal["starttls", "tls", "none"]
 
@@ -51,8 +57,34 @@ class Relay:
 
 
 @dataclass(frozen=True)
+class Dkim:
+    """The key that signs our letters, and where the DNS shows its public half."""
+
+    domain: str
+    selector: str
+    key: RSAPrivateKey | Ed25519PrivateKey = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Imap:
+    """The mailbox that bounces and answers come to. ``security`` is ``none`` on loopback only."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    security: SmtpSecurity = "tls"
+    folder: str = "INBOX"
+    ca_file: str = ""
+
+
+@dataclass(frozen=True)
 class Settings:
-    """Everything that may differ between two installations. Durations are seconds, sizes bytes."""
+    """Everything that may differ between two installations. Durations are seconds, sizes bytes.
+
+    ``domain_pace`` and ``relay_pace`` are messages a minute to one recipient domain and to the
+    relay, over all workers and hosts; 0 is no limit.
+    """
 
     data_dir: Path
     database_url: str = field(repr=False)
@@ -66,6 +98,10 @@ class Settings:
     secret_key_fallbacks: tuple[str, ...] = field(default=(), repr=False)
     reply_to: str = ""
     clinic: Clinic = Clinic()
+    bounce_address: str = ""
+    dkim: Dkim | None = None
+    imap: Imap | None = None
+    relay_log: Path | None = None
     mailbox_dir: Path | None = None
     trusted_proxies: int = 0
     dns_check: bool = True
@@ -73,6 +109,10 @@ class Settings:
     form_limit: str = "10 per minute; 60 per hour"
     sign_in_limit: str = "10 per 15 minutes"
     packet_link_days: int = 30
+    domain_pace: int = 20
+    relay_pace: int = 100
+    dispatch_threads: int = 2
+    metrics_token: str = field(default="", repr=False)
 
     @property
     def seal_key_id(self) -> str:
@@ -99,7 +139,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     stand in for variables that are not set.
     """
     given = dict(os.environ if environ is None else environ)
-    reader = _Reader(given)
+    reader = Reader(given)
     data_dir = Path(given.get("LEADCAPTURE_DATA_DIR", "leadcapture-data")).absolute()
     reader.add_file(data_dir / SECRETS_FILE)
     settings = _read(reader, data_dir)
@@ -108,58 +148,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
-class _Reader:
-    """Reads variables and gathers what is wrong with them, so that all is said at once."""
-
-    def __init__(self, given: dict[str, str]) -> None:
-        self.given = given
-        self.problems: list[str] = []
-
-    def add_file(self, path: Path) -> None:
-        if not path.exists():
-            return
-        self.refuse_shared(path, SECRETS_FILE)
-        for line in path.read_text().splitlines():
-            name, found, value = line.partition("=")
-            if found:
-                self.given.setdefault(name.strip(), value.strip())
-
-    def refuse_shared(self, path: Path, setting: str) -> None:
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            self.problems.append(f"{setting}: {path.name} can be read by others; chmod 600 it")
-
-    def text(self, name: str, default: str = "") -> str:
-        """The variable, or the content of the file that ``…_FILE`` names."""
-        path = self.given.get(f"LEADCAPTURE_{name}_FILE")
-        if path is None:
-            return self.given.get(f"LEADCAPTURE_{name}", default).strip()
-        try:
-            self.refuse_shared(Path(path), f"LEADCAPTURE_{name}_FILE")
-            return Path(path).read_text().strip()
-        except OSError as error:
-            self.wrong(f"{name}_FILE", f"cannot be read ({error.strerror})")
-            return default
-
-    def wrong(self, name: str, why: str) -> None:
-        self.problems.append(f"LEADCAPTURE_{name}: {why}")
-
-    def number(self, name: str, default: int, low: int, high: int) -> int:
-        value = self.text(name, str(default))
-        if value.isascii() and value.isdigit() and low <= int(value) <= high:
-            return int(value)
-        self.wrong(name, f"must be a whole number from {low} to {high}")
-        return default
-
-    def flag(self, name: str, default: bool) -> bool:
-        value = self.text(name, "yes" if default else "no").lower()
-        if value in ("yes", "true", "1", "on"):
-            return True
-        if value not in ("no", "false", "0", "off"):
-            self.wrong(name, "must be yes or no")
-        return False
-
-
-def _read(reader: _Reader, data_dir: Path) -> Settings:
+def _read(reader: Reader, data_dir: Path) -> Settings:
     clinic = _read_clinic(reader)
     if reader.flag("DEBUG", False) or reader.given.get("FLASK_DEBUG", "0") not in ("", "0"):
         reader.wrong("DEBUG", "must be off: a debugger shows patients' answers to anyone")
@@ -177,6 +166,10 @@ def _read(reader: _Reader, data_dir: Path) -> Settings:
         reply_to=_read_address(reader, "REPLY_TO", clinic.email),
         staff_alerts_to=_read_address(reader, "STAFF_ALERTS_TO", clinic.email),
         clinic=clinic,
+        bounce_address=_read_bounce_address(reader),
+        dkim=_read_dkim(reader),
+        imap=_read_imap(reader),
+        relay_log=_read_relay_log(reader),
         mailbox_dir=Path(mailbox) if mailbox else None,
         trusted_proxies=reader.number("TRUSTED_PROXIES", 0, 0, 5),
         dns_check=reader.flag("DNS_CHECK", True),
@@ -184,10 +177,21 @@ def _read(reader: _Reader, data_dir: Path) -> Settings:
         form_limit=reader.text("FORM_LIMIT", Settings.form_limit),
         sign_in_limit=reader.text("SIGN_IN_LIMIT", Settings.sign_in_limit),
         packet_link_days=reader.number("PACKET_LINK_DAYS", 30, 1, 365),
+        domain_pace=reader.number("DOMAIN_PACE", Settings.domain_pace, 0, 100_000),
+        relay_pace=reader.number("RELAY_PACE", Settings.relay_pace, 0, 100_000),
+        dispatch_threads=reader.number("DISPATCH_THREADS", Settings.dispatch_threads, 1, 16),
+        metrics_token=_read_metrics_token(reader),
     )
 
 
-def _read_clinic(reader: _Reader) -> Clinic:
+def _read_metrics_token(reader: Reader) -> str:
+    token = reader.text("METRICS_TOKEN")
+    if token and len(token) < 20:
+        reader.wrong("METRICS_TOKEN", "must be 20 or more random characters")
+    return token
+
+
+def _read_clinic(reader: Reader) -> Clinic:
     clinic = Clinic(
         name=reader.text("CLINIC_NAME", Clinic.name),
         phone=reader.text("CLINIC_PHONE", Clinic.phone),
@@ -203,10 +207,16 @@ def _read_clinic(reader: _Reader) -> Clinic:
     return clinic
 
 
-def _read_database_url(reader: _Reader, data_dir: Path) -> str:
-    url = reader.text("DATABASE_URL") or f"sqlite:///{data_dir / 'leadcapture.sqlite3'}"
-    if url.startswith(("postgresql://", "postgres://")):
-        url = "postgresql+psycopg://" + url.split("://", 1)[1]
+def database_url(given: str) -> str:
+    """The URL with the driver that we use, where it names none."""
+    if given.startswith(("postgresql://", "postgres://")):
+        return "postgresql+psycopg://" + given.split("://", 1)[1]
+    return given
+
+
+def _read_database_url(reader: Reader, data_dir: Path) -> str:
+    given = reader.text("DATABASE_URL") or f"sqlite:///{data_dir / 'leadcapture.sqlite3'}"
+    url = database_url(given)
     if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
         reader.wrong("DATABASE_URL", "must begin with postgresql:// or sqlite:///")
     elif url in ("sqlite:///", "sqlite:///:memory:"):
@@ -214,7 +224,7 @@ def _read_database_url(reader: _Reader, data_dir: Path) -> str:
     return url
 
 
-def _read_public_url(reader: _Reader) -> str:
+def _read_public_url(reader: Reader) -> str:
     url = reader.text("PUBLIC_URL").rstrip("/")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
@@ -227,14 +237,14 @@ def _read_public_url(reader: _Reader) -> str:
     return url
 
 
-def _read_secret(reader: _Reader) -> str:
+def _read_secret(reader: Reader) -> str:
     key = reader.text("SECRET_KEY")
     if len(key) < 32 or any(word in key.lower() for word in _WEAK):
         reader.wrong("SECRET_KEY", "must be 32 or more random characters")
     return key
 
 
-def _read_key(reader: _Reader, name: str, value: str) -> bytes:
+def _read_key(reader: Reader, name: str, value: str) -> bytes:
     try:
         key = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
@@ -244,7 +254,7 @@ def _read_key(reader: _Reader, name: str, value: str) -> bytes:
     return key
 
 
-def _read_seal_keys(reader: _Reader) -> dict[str, bytes]:
+def _read_seal_keys(reader: Reader) -> dict[str, bytes]:
     keys = {}
     for part in reader.text("SEAL_KEYS").split(","):
         name, _, value = part.strip().partition(":")
@@ -255,14 +265,14 @@ def _read_seal_keys(reader: _Reader) -> dict[str, bytes]:
     return keys
 
 
-def _read_address(reader: _Reader, name: str, default: str) -> str:
+def _read_address(reader: Reader, name: str, default: str) -> str:
     address = reader.text(name, default)
     if not re.fullmatch(r"[!-?A-~]+@[A-Za-z0-9.-]+", address):
         reader.wrong(name, "must be one plain email address")
     return address
 
 
-def _read_relay(reader: _Reader) -> Relay:
+def _read_relay(reader: Reader) -> Relay:
     host = reader.text("SMTP_HOST")
     security = reader.text("SMTP_SECURITY", "starttls")
     if not host:
@@ -281,4 +291,68 @@ def _read_relay(reader: _Reader) -> Relay:
         user=user,
         password=password,
         ca_file=reader.text("SMTP_CA_FILE"),
+    )
+
+
+def _read_relay_log(reader: Reader) -> Path | None:
+    path = reader.text("RELAY_LOG")
+    if path and not Path(path).is_absolute():
+        reader.wrong("RELAY_LOG", "must be the whole path of the relay's log")
+    return Path(path) if path else None
+
+
+def _read_bounce_address(reader: Reader) -> str:
+    if not reader.text("BOUNCE_ADDRESS"):
+        return ""
+    address = _read_address(reader, "BOUNCE_ADDRESS", "")
+    local = address.rpartition("@")[0]
+    # 64 octets (RFC 5321 §4.5.3.1.1), of which + and the proof take 49.
+    if len(local) > 15 or not re.fullmatch(r"[A-Za-z0-9._-]+", local):
+        reader.wrong("BOUNCE_ADDRESS", "must have 15 plain characters at most before the @")
+    return address
+
+
+def _read_dkim(reader: Reader) -> Dkim | None:
+    pem, domain = reader.text("DKIM_KEY"), reader.text("DKIM_DOMAIN").lower()
+    selector = reader.text("DKIM_SELECTOR")
+    if not (pem or domain or selector):
+        return None
+    if not (pem and domain and selector):
+        reader.wrong("DKIM_KEY_FILE", "goes together with DKIM_DOMAIN and DKIM_SELECTOR")
+        return None
+    for name, value in (("DKIM_DOMAIN", domain), ("DKIM_SELECTOR", selector)):
+        if not re.fullmatch(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*", value):
+            reader.wrong(name, "must be a name as the DNS has them")
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if isinstance(key, Ed25519PrivateKey) or (
+        isinstance(key, RSAPrivateKey) and key.key_size >= 2048
+    ):
+        return Dkim(domain, selector, key)
+    reader.wrong("DKIM_KEY_FILE", "must hold an RSA key of 2048 bits or more, or Ed25519, in PEM")
+    return None
+
+
+def _read_imap(reader: Reader) -> Imap | None:
+    host = reader.text("IMAP_HOST")
+    if not host:
+        return None
+    security = reader.text("IMAP_SECURITY", "tls")
+    if security not in ("starttls", "tls", "none"):
+        reader.wrong("IMAP_SECURITY", "must be tls, starttls or none")
+    elif security == "none" and host not in _LOOPBACK:
+        reader.wrong("IMAP_SECURITY", "may be none on loopback only: mail would travel readable")
+    user, password = reader.text("IMAP_USER"), reader.text("IMAP_PASSWORD")
+    if not (user and password):
+        reader.wrong("IMAP_USER", "goes together with LEADCAPTURE_IMAP_PASSWORD")
+    return Imap(
+        host=host,
+        port=reader.number("IMAP_PORT", 993 if security == "tls" else 143, 1, 65535),
+        user=user,
+        password=password,
+        security=security,  # type: ignore[arg-type]
+        folder=reader.text("IMAP_FOLDER", Imap.folder),
+        ca_file=reader.text("IMAP_CA_FILE"),
     )

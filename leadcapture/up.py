@@ -3,6 +3,8 @@
 import base64
 import contextlib
 import ctypes
+import http.client
+import json
 import os
 import secrets
 import signal
@@ -18,6 +20,9 @@ from leadcapture.settings import SECRETS_FILE
 
 STOP_WITHIN = 40.0
 CALM = 2.0
+ASKED_EVERY = 10.0
+# A scheduler that has just started gets the time that makes it count as silent, and some more.
+TICKS_WITHIN = 120.0
 _PR_SET_PDEATHSIG = 1
 _ADDRESS_FILE = "address"
 
@@ -61,6 +66,9 @@ def mailbox_settings(data_dir: Path, port: int) -> dict[str, str]:
         "LEADCAPTURE_SMTP_HOST": "127.0.0.1",
         "LEADCAPTURE_SMTP_PORT": str(port),
         "LEADCAPTURE_SMTP_SECURITY": "none",
+        # Our own mailbox takes all at once.
+        "LEADCAPTURE_DOMAIN_PACE": "0",
+        "LEADCAPTURE_RELAY_PACE": "0",
         "LEADCAPTURE_MAILBOX_DIR": str(data_dir / "mailbox"),
     }
 
@@ -89,6 +97,8 @@ class Supervisor:
 
     def __init__(self, environ: Mapping[str, str], port: int) -> None:
         self._environ = dict(environ)
+        self._port = port
+        self._asked = time.monotonic()
         self._commands = {
             "web": ["web", "--port", str(port)],
             "scheduler": ["scheduler"],
@@ -104,6 +114,7 @@ class Supervisor:
         while not self._stopping:
             for name in self._commands:
                 self._keep(name)
+            self._end_silent_scheduler()
             time.sleep(0.2)
         return self._stop()
 
@@ -125,6 +136,23 @@ class Supervisor:
         )
         self._started[name] = time.monotonic()
 
+    def _end_silent_scheduler(self) -> None:
+        """End a scheduler that is alive but commits nothing, so that it is started again (SC-05).
+
+        The web asks the database; its answer is all that is needed to know. To ask is also what
+        makes the web tell staff.
+        """
+        if time.monotonic() - self._asked < ASKED_EVERY:
+            return
+        self._asked = time.monotonic()
+        why = why_not_ready(self._port)
+        is_young = time.monotonic() - self._started["scheduler"] < TICKS_WITHIN
+        # Where the database is at fault, another scheduler would do no better.
+        if "scheduler_silent" in why and not is_young and not _blames_database(why):
+            print("scheduler is silent and is ended", file=sys.stderr)
+            # It may be stopped or hang: what does not tick does not heed a signal either.
+            self._running["scheduler"].kill()
+
     def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
 
@@ -141,6 +169,23 @@ class Supervisor:
                 process.kill()
                 clean = False
         return 0 if clean else 1
+
+
+def why_not_ready(port: int) -> list[str]:
+    """What the web on this port says is amiss; nothing where it does not answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        why = json.loads(connection.getresponse().read()).get("why", [])
+    except (OSError, http.client.HTTPException, ValueError):
+        return []
+    finally:
+        connection.close()
+    return [str(word) for word in why]
+
+
+def _blames_database(why: list[str]) -> bool:
+    return any(word.startswith("database_") for word in why)
 
 
 def _end_with_parent() -> None:

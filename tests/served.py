@@ -61,6 +61,8 @@ def service_environ(
         "FORM_MIN_SECONDS": "0",
         "FORM_LIMIT": "1000000 per minute",
         "SIGN_IN_LIMIT": "1000000 per minute",
+        "DOMAIN_PACE": "0",
+        "RELAY_PACE": "0",
     } | more
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("LEADCAPTURE_")

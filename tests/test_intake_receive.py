@@ -432,3 +432,44 @@ def test_the_same_submission_is_the_same_whatever_else_it_says(
     received = receive(session, vault, settings, again, clock.now)
     assert (received.receipt, received.is_repeat) == (first, True)
     assert counts(session)["lead"] == 1
+
+
+def test_the_follow_ups_of_a_real_request_leave_with_a_link_to_its_packet(
+    session: Session,
+    accept: Receive,
+    vault: Vault,
+    settings: Settings,
+    clock: Clock,
+    send_due: Callable[[], int],
+    office: PostOffice,
+) -> None:
+    """I3: whoever queues a letter gives it all its values, or it is held for ever."""
+    accept()
+    send_due()
+    clock.advance(timedelta(days=3))
+    send_due()
+    letters = office.letters_to(EMAIL)
+    assert len(letters) == 2
+    [token] = {word.rpartition("/")[2] for word in letters[1].text.split() if "/packet/" in word}
+    assert packets.open_packet(session, vault, settings, token, clock.now).state == "open"
+
+
+def test_who_has_not_confirmed_gets_three_letters_a_month_of_whatever_kind(
+    session: Session,
+    accept: Receive,
+    clock: Clock,
+    send_due: Callable[[], int],
+    office: PostOffice,
+) -> None:
+    """AB-01: a packet and two follow-ups are three, and a follow-up today is today's letter."""
+    accept()
+    for _ in range(10):
+        send_due()
+        clock.advance(timedelta(days=1))
+    send_due()
+    assert len(office.letters_to(EMAIL)) == 3
+    accept(token="token-2")
+    send_due()
+    assert len(office.letters_to(EMAIL)) == 3
+    notes = session.scalars(select(Request.packet_note).order_by(Request.id)).all()
+    assert notes == ["", "sent_today"]

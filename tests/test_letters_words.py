@@ -212,7 +212,10 @@ class TestShippedTexts:
             *((PACKET, topic) for topic in ("autoimmune", "osteoarthritis", "athletes", "general")),
             *(("follow_up", day) for day in ("day-3", "day-10", "day-24")),
             *((kind, "") for kind in ("packet_letter", "packet_link")),
-            *((kind, "") for kind in ("staff_alert", "staff_uncertain")),
+            *(
+                (kind, "")
+                for kind in ("staff_alert", "staff_uncertain", "staff_answer", "staff_waiting")
+            ),
         }
 
     @pytest.mark.parametrize("text", SHIPPED, ids=lambda text: "-".join(text[:3]))

@@ -63,6 +63,7 @@ UNSAFE = [
     ("CLINIC_TIME_ZONE", "Mars/Olympus"),
     ("TRUSTED_PROXIES", "99"),
     ("DNS_CHECK", "perhaps"),
+    ("RELAY_LOG", "mail.log"),
 ]
 
 

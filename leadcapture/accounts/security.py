@@ -56,6 +56,12 @@ def pop_wanted_page() -> str | None:
     return url_for(wanted[0], **wanted[1]) if wanted else None
 
 
+def may_guess(whose: str) -> bool:
+    """Count one try at a password; False where these were too many."""
+    limit = parse(web.settings().sign_in_limit)
+    return bool(current_app.extensions[_TRIES].hit(limit, whose))
+
+
 _CONFIG: dict[str, Any] = {
     "SECURITY_LOGIN_URL": "/sign-in",
     "SECURITY_LOGOUT_URL": "/sign-out",
@@ -102,8 +108,7 @@ def _refuse(_function: str, _roles: list[str] | None) -> ResponseValue:
 def _slow_guessing() -> None:
     if request.endpoint != "security.login" or request.method != "POST":
         return
-    limit = parse(web.settings().sign_in_limit)
-    if not current_app.extensions[_TRIES].hit(limit, get_remote_address()):
+    if not may_guess(get_remote_address()):
         abort(429)
 
 

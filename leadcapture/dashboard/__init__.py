@@ -4,17 +4,32 @@ from flask import Flask
 
 from leadcapture.dashboard import (
     decisions,
+    inbound_page,
     lead_acts,
     lead_list,
     lead_page,
     names,
     now_page,
+    outbox_release,
+    settings_hours,
+    settings_team,
     times,
     words,
 )
 from leadcapture.dashboard.blueprint import blueprint
 
-__all__ = ["decisions", "lead_acts", "lead_list", "lead_page", "now_page", "register"]
+__all__ = [
+    "decisions",
+    "inbound_page",
+    "lead_acts",
+    "lead_list",
+    "lead_page",
+    "now_page",
+    "outbox_release",
+    "register",
+    "settings_hours",
+    "settings_team",
+]
 
 
 def register(app: Flask) -> None:

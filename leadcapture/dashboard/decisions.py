@@ -12,7 +12,7 @@ from leadcapture.database import db
 from leadcapture.intake import receive
 from leadcapture.leads import decisions
 from leadcapture.models import Message, Request, Task
-from leadcapture.outbox import gates
+from leadcapture.outbox import audit, gates
 from leadcapture.vault import SealBroken
 
 
@@ -41,6 +41,8 @@ def letter_settlement(ref: str) -> ResponseReturnValue:
     if message is None:
         abort(404)
     settled = decisions.settle_letter(db.session(), message, me().id, web.now())
+    if settled:
+        audit.record(db.session(), me().id, "letter_settled", message.ref, web.now())
     db.session.commit()
     flash(gettext("Settled.") if settled else gettext("There was nothing to settle any more."))
     return redirect(url_for("dashboard.now"), 303)
@@ -63,7 +65,8 @@ def task_completion(ref: str) -> ResponseReturnValue:
 @staff_only(*CARE)
 def mail_opening() -> ResponseReturnValue:
     """Let mail flow again after the relay had refused us."""
-    gates.open_gate(db.session(), gates.QUEUE)
+    gates.open_gate(db.session(), gates.QUEUE, web.now())
+    audit.record(db.session(), me().id, "gate_opened", gates.QUEUE, web.now())
     db.session.commit()
     flash(gettext("Mail flows again. If the mail server still refuses us, it stops once more."))
     return redirect(url_for("dashboard.now"), 303)
@@ -77,6 +80,8 @@ def _release(held: Request) -> str:
     except SealBroken:
         db.session.rollback()
         return str(gettext("Not released: its answers cannot be opened with our keys."))
+    if released:
+        audit.record(db.session(), me().id, "request_released", held.lead.ref, web.now())
     db.session.commit()
     if not released:
         return str(gettext("A colleague had decided already."))
@@ -85,6 +90,8 @@ def _release(held: Request) -> str:
 
 def _discard(held: Request) -> str:
     discarded = receive.discard(db.session(), held, me().id, web.now())
+    if discarded:
+        audit.record(db.session(), me().id, "request_discarded", held.lead.ref, web.now())
     db.session.commit()
     if not discarded:
         return str(gettext("A colleague had decided already."))

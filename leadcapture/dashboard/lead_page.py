@@ -14,10 +14,11 @@ from leadcapture.accounts.access import EVERYONE, me, staff_only
 from leadcapture.dashboard.answers import Answers, open_answers, open_note
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.database import db
-from leadcapture.leads import pipeline
+from leadcapture.leads import clock, pipeline
 from leadcapture.leads.contact import LONGEST_NOTE, CallOutcome
 from leadcapture.leads.duplicates import duplicates
-from leadcapture.leads.waiting import ANSWER_WITHIN
+from leadcapture.leads.viewing import record_view
+from leadcapture.leads.waiting import due_of
 from leadcapture.models import (
     Consent,
     Lead,
@@ -59,8 +60,10 @@ def find_lead(ref: str) -> Lead:
 @blueprint.get("/leads/<ref>")
 @staff_only(*EVERYONE)
 def lead(ref: str) -> ResponseReturnValue:
-    """The lead's page."""
-    return show_lead(find_lead(ref))
+    """The lead's page. That it was opened is on record before anything of it is shown."""
+    found = find_lead(ref)
+    record_view(db.engine, me().id, found.ref, web.now())
+    return show_lead(found)
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,17 @@ def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue
         outcomes=list(CallOutcome),
         has_follow_ups=any(letter.kind == MessageKind.FOLLOW_UP for letter in to_come),
         is_held=lead.status is LeadStatus.HELD,
-        answer_due_at=lead.waiting_since and lead.waiting_since + ANSWER_WITHIN,
+        answer_due_at=due_of(lead, _rules()),
         now=web.now(),
         me=me(),
         problem=problem,
         longest_note=LONGEST_NOTE,
     )
     return page, 422 if problem else 200
+
+
+def _rules() -> clock.Rules:
+    return clock.read_rules(db.session(), web.settings().clinic.time_zone)
 
 
 def _past(lead: Lead, letters: Sequence[Message]) -> list[Event]:

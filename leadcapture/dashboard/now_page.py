@@ -1,16 +1,28 @@
 """Now: who waits for a person, and what waits for a decision."""
 
-from flask import render_template
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from sqlalchemy import select
+from sqlalchemy.orm import lazyload
 
 from leadcapture import web
-from leadcapture.accounts.access import EVERYONE, may_decide, staff_only
+from leadcapture.accounts.access import EVERYONE, may_decide, me, staff_only
 from leadcapture.dashboard import words
 from leadcapture.dashboard.answers import open_answers
 from leadcapture.dashboard.blueprint import blueprint
+from leadcapture.dashboard.inbound_page import mails_of
+from leadcapture.dashboard.lead_page import find_lead
 from leadcapture.database import db
-from leadcapture.leads import decisions, waiting
+from leadcapture.leads import assignment, clock, contact, decisions, waiting, watch
+from leadcapture.models import LeadStatus, Staff
 from leadcapture.outbox import gates
+
+_COLLEAGUES = 12
 
 
 @blueprint.get("/")
@@ -18,18 +30,65 @@ from leadcapture.outbox import gates
 def now() -> ResponseReturnValue:
     """The first page: it answers who waits before anything is clicked."""
     at = web.now()
-    queue = waiting.call_queue(db.session(), at)
+    rules = clock.read_rules(db.session(), web.settings().clinic.time_zone)
+    queue = waiting.call_queue(
+        db.session(), rules, at, request.args.get("page", default=1, type=int)
+    )
+    # The queue itself shows who is late: the tasks that say so would say it twice.
+    tasks = decisions.open_tasks(db.session(), but=watch.KINDS)
     return render_template(
         "dashboard/now.html",
-        queue=[(waits, _facts(waits)) for waits in queue],
-        waiting_count=waiting.count_waiting(db.session()),
+        queue=queue,
+        turns=[
+            (turn, [(waits, _facts(waits)) for waits in group])
+            for turn, group in groupby(queue.waiting, key=attrgetter("turn"))
+        ],
+        clock_runs=rules.hours.is_open(at),
+        now=at,
+        warn=rules.warn,
+        target=rules.target,
+        colleagues=_colleagues(),
+        me=me(),
         held=decisions.held_requests(db.session()),
         held_count=decisions.count_held(db.session()),
         letters=decisions.stuck_letters(db.session()),
-        tasks=decisions.open_tasks(db.session()),
+        tasks=tasks,
+        mails=mails_of(tasks),
         gate=gates.closed_gate(db.session(), at),
         may_decide=may_decide(),
     )
+
+
+@blueprint.post("/leads/<ref>/assignee")
+@staff_only(*EVERYONE)
+def assignee(ref: str) -> ResponseReturnValue:
+    """Assign the lead to a colleague, or to whoever presses."""
+    lead = find_lead(ref)
+    if lead.status is LeadStatus.HELD:
+        abort(409)
+    to = db.session.scalar(
+        select(Staff).where(Staff.email == request.form.get("to", ""), Staff.active)
+    )
+    if to is None:
+        abort(400)
+    if to.id == me().id:
+        moved = contact.assign(db.session(), lead, to.id, to.id, web.now())
+    else:
+        moved = assignment.assign_to(db.session(), lead, to, me().id, web.now())
+    db.session.commit()
+    told = gettext("%(lead)s belongs to %(colleague)s now.", lead=lead.full_name, colleague=to.name)
+    flash(told if moved else gettext("Nothing changed: a colleague may have been quicker."))
+    return redirect(url_for("dashboard.now"), 303)
+
+
+def _colleagues() -> Sequence[Staff]:
+    return db.session.scalars(
+        select(Staff)
+        .where(Staff.active, Staff.id != me().id)
+        .options(lazyload(Staff.roles))
+        .order_by(Staff.name, Staff.id)
+        .limit(_COLLEAGUES)
+    ).all()
 
 
 def _facts(waits: waiting.Waiting) -> list[str]:

@@ -1,7 +1,7 @@
 """Times: how staff read an instant, near to now and on the clocks it concerns."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -63,6 +63,17 @@ def clock(at: datetime, zone: str) -> str:
     return format_time(at, "HH:mm", tzinfo=_zone(zone), locale=_locale())
 
 
+def day_and_time(at: datetime) -> str:
+    """A day of this week and the time, on the clinic's clock: ``Mon 09:30``."""
+    zone = _zone(settings().clinic.time_zone)
+    return str(format_datetime(at, "EEE HH:mm", tzinfo=zone, locale=_locale()))
+
+
+def day(at: datetime) -> date:
+    """The date on the clinic's clock."""
+    return at.astimezone(_zone(settings().clinic.time_zone)).date()
+
+
 def place(zone: str) -> str:
     """A zone by the town that names it: ``New York``."""
     return zone.rpartition("/")[2].replace("_", " ")
@@ -102,6 +113,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "wait": wait,
     "exact": exact,
     "clock": clock,
+    "day": day,
+    "day_and_time": day_and_time,
     "place": place,
     "both_clocks": both_clocks,
 }

@@ -16,6 +16,10 @@ STATUS: Mapping[str, LazyString] = {
 }
 
 CLOSED_REASON: Mapping[str, LazyString] = {
+    "unknown_kind": lazy_gettext(
+        "A newer version of this service wrote it, and this one does not know it. It can go out "
+        "when the newer version runs again."
+    ),
     "not_interested": lazy_gettext("Not interested"),
     "not_a_candidate": lazy_gettext("Not a candidate"),
     "cost": lazy_gettext("Cost"),
@@ -107,10 +111,78 @@ TASK: Mapping[str, LazyString] = {
     "letter_held": lazy_gettext("A letter is held"),
     "letter_expired": lazy_gettext("A packet came too late to be sent"),
     "letter_late": lazy_gettext("A letter has been delayed for hours"),
+    "queue_held": lazy_gettext(
+        "Our mail server refuses us, and all mail waits. Have the mail settings put right, then "
+        "let the mail flow again above."
+    ),
+    "content_refused": lazy_gettext(
+        "Our mail server refused what a letter says. Ask your technician to look at the letter "
+        "and the mail server before the packet is sent again."
+    ),
+    "scheduler_silent": lazy_gettext(
+        "No mail has been sent for a while: the sender does not answer. Ask your technician to "
+        "restart the service. This closes itself when it runs again."
+    ),
+    "audit_broken": lazy_gettext(
+        "The audit record was changed from outside. Ask your technician to run “leadcapture "
+        "ledger verify” and to keep a copy of the database as it is."
+    ),
+    "sweep_i1": lazy_gettext(
+        "A request belongs to nobody's record. Ask your technician to run “leadcapture ledger "
+        "check”."
+    ),
+    "sweep_i2": lazy_gettext(
+        "A person asked for a packet and none was written for them. Open the lead and send the "
+        "packet."
+    ),
+    "sweep_i3": lazy_gettext(
+        "A letter has stood half-way for too long, or changed after it was settled. Open the lead "
+        "and ask whether it arrived before sending anything again."
+    ),
+    "sweep_i4": lazy_gettext(
+        "A letter counts as sent, but no mail server is on record as having taken it. Open the "
+        "lead and ask whether it arrived."
+    ),
+    "sweep_i5": lazy_gettext(
+        "A letter may have gone out more often than it should. Open the lead and excuse us if the "
+        "person mentions it; send nothing again."
+    ),
+    "sweep_i6": lazy_gettext(
+        "What is on record of a letter is not what was sent. Open the lead; ask your technician "
+        "before sending it again."
+    ),
+    "sweep_i7": lazy_gettext(
+        "A letter left after it had been stopped. Open the lead and write to nobody there before "
+        "a colleague has looked at it."
+    ),
+    "sweep_i8": lazy_gettext(
+        "A letter was addressed to somebody other than the lead. Open the lead and tell whoever "
+        "is responsible for privacy."
+    ),
+    "sweep_i9": lazy_gettext(
+        "A letter's header holds signs that do not belong there. Ask your technician before "
+        "sending it again."
+    ),
+    "sweep_i10": lazy_gettext(
+        "The record of what happened to letters has a gap. Ask your technician to run “leadcapture "
+        "ledger check”."
+    ),
     "call_back": lazy_gettext("Call back"),
+    "response_due": lazy_gettext("The time for a first answer is running out: call"),
+    "response_late": lazy_gettext("The time for a first answer has passed: call now"),
+    "response_next": lazy_gettext(
+        "Nobody has answered in time, so this came to the next person: call now"
+    ),
+    "letter_bounced": lazy_gettext("A letter came back"),
+    "answer": lazy_gettext("A person answered a letter: read it and call or write to them"),
+    "mail_from_stranger": lazy_gettext("Mail from somebody we do not know"),
+    "mail_unreadable": lazy_gettext(
+        "A mail could not be read. Open it in the mailbox, in the folder leadcapture/set-aside."
+    ),
 }
 
 _REASON: Mapping[str, LazyString] = {
+    "restored_copy": lazy_gettext("This database may be a restored or cloned copy."),
     "nonsense": lazy_gettext("The mail server answered several times with nothing sensible."),
     "doubt_twice": lazy_gettext(
         "Twice the line broke just as the mail server took the letter. It may have arrived; "
@@ -134,8 +206,32 @@ _REASON: Mapping[str, LazyString] = {
     "worker_lost": lazy_gettext("The sender stopped half-way; it is sent again."),
     "relay_down": lazy_gettext("Our mail server is out of reach; it is tried again."),
     "hold_queue": lazy_gettext("Our mail server refuses us; all mail waits."),
+    "connect_no_tls": lazy_gettext(
+        "Our mail server offers no encryption, so nothing was handed to it. Ask your technician."
+    ),
+    "connect_tls": lazy_gettext(
+        "Our mail server's certificate is not valid, so nothing was handed to it. Ask your "
+        "technician."
+    ),
+    "auth_no_auth": lazy_gettext(
+        "Our mail server offers no sign-in, so nothing was handed to it. Ask your technician."
+    ),
     "quiet_hours": lazy_gettext("Waits for daytime where the patient is."),
     "too_late": lazy_gettext("It could not be sent before it stopped being useful."),
+    "complained": lazy_gettext(
+        "The person's mail provider says that they called a letter of ours unwanted. They get no "
+        "mail from us any more; call only if they had asked for it."
+    ),
+    "evidence_relay_log": lazy_gettext(
+        "The line broke at the end, but our mail server's log shows that it took the letter."
+    ),
+    "evidence_report": lazy_gettext("The line broke at the end, but a report shows that it left."),
+    "evidence_answer": lazy_gettext(
+        "The line broke at the end, but the person answered the letter: it arrived."
+    ),
+    "evidence_complaint": lazy_gettext(
+        "The line broke at the end, but the person's mail provider has the letter: it arrived."
+    ),
     "unsubscribed": lazy_gettext("This address asked for no more mail."),
     "no_such_address": lazy_gettext("This address does not exist."),
     "consent_withdrawn": lazy_gettext("The person no longer agrees to follow-ups."),
@@ -158,6 +254,7 @@ _REFUSED: Mapping[str, LazyString] = {
     "mail": lazy_gettext("Our mail server does not let us send from our address."),
     "rcpt": lazy_gettext("The mail server refuses this recipient."),
     "data": lazy_gettext("The mail server refused the letter."),
+    "returned": lazy_gettext("The letter came back. Call the person, or ask for another address."),
     "body": lazy_gettext("The line broke while the letter was sent."),
     "dot": lazy_gettext("The mail server refused the letter."),
 }
@@ -231,6 +328,10 @@ def happened(entry: TimelineEntry) -> str:
             return str(gettext("Call: %(outcome)s", outcome=outcome)) + _cancelled(facts)
         case "task_done":
             return str(gettext("Done: %(task)s", task=of(TASK, str(facts.get("task", "")))))
+        case "assigned_to":
+            return _assigned(facts)
+        case "answered":
+            return str(gettext("Answered by email")) + _cancelled(facts)
         case "follow_ups_cancelled":
             return str(gettext("Cancelled the follow-ups")) + _cancelled(facts)
     return of(_HAPPENED, entry.kind)
@@ -243,11 +344,27 @@ _HAPPENED: Mapping[str, LazyString] = {
     "packet_link_asked": lazy_gettext("Asked for a new link to the packet"),
     "packet_sent_again": lazy_gettext("Sent the packet again"),
     "unsubscribed": lazy_gettext("Asked for no more follow-ups"),
+    "complained": lazy_gettext(
+        "Called a letter of ours unwanted, says their mail provider; they get no mail any more"
+    ),
+    "letter_delayed": lazy_gettext(
+        "A letter is held up on its way; the mail server goes on trying"
+    ),
     "resubscribed": lazy_gettext("Asked for follow-ups again"),
     "note_added": lazy_gettext("Note"),
     "assigned": lazy_gettext("Took over the lead"),
     "letter_settled": lazy_gettext("Settled a letter that stood still"),
 }
+
+
+def _assigned(facts: Mapping[str, object]) -> str:
+    name = str(facts.get("to", ""))
+    match facts.get("why"):
+        case "round":
+            return str(gettext("Assigned to %(name)s, whose turn it was", name=name))
+        case "out":
+            return str(gettext("Handed over to %(name)s, because the owner is out", name=name))
+    return str(gettext("Assigned to %(name)s", name=name))
 
 
 def _moved(facts: Mapping[str, object]) -> str:

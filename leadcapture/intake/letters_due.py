@@ -26,6 +26,14 @@ _PACKETS_QUEUED = select(
     Message.state.not_in((MessageState.CANCELLED, MessageState.SUPPRESSED)),
     Message.created_at > bindparam("month_ago"),
 )
+_FOLLOW_UPS_LEFT = select(
+    func.count(), func.count().filter(Message.state_at > bindparam("day_ago"))
+).where(
+    Message.cap_hash == bindparam("cap_hash"),
+    Message.kind == MessageKind.FOLLOW_UP,
+    Message.state.in_((MessageState.SENDING, MessageState.UNCERTAIN, MessageState.SENT)),
+    Message.state_at > bindparam("month_ago"),
+)
 
 
 @dataclass(frozen=True)
@@ -75,11 +83,15 @@ def queue_letters(
         session.execute(
             update(Request).where(Request.id == occasion.request_id).values(packet_note=refused)
         )
+        packet_ref = _newest_packet(session, occasion.lead)
     else:
         key = f"packet:{occasion.receipt}"
-        drafts.append(packet_draft(session, settings, occasion, MessageKind.PACKET, key, now))
-    if occasion.follow_ups and (occasion.lead.is_new or not _is_followed(session, occasion.lead)):
-        drafts += _follow_up_drafts(session, settings, occasion, now)
+        packet = packet_draft(session, settings, occasion, MessageKind.PACKET, key, now)
+        packet_ref = packet.ref
+        drafts.append(packet)
+    # Follow-ups speak of the packet: whoever never got one gets none.
+    if occasion.follow_ups and packet_ref and not _is_followed(session, occasion.lead):
+        drafts += _follow_up_drafts(session, settings, occasion, packet_ref, now)
     if alert:
         key = f"alert:request:{occasion.receipt}"
         drafts.append(_alert_draft(session, settings, occasion, key, now))
@@ -104,14 +116,16 @@ def why_no_packet(session: Session, lead: Addressee, now: datetime) -> str:
         if lead.confirmed
         else (UNCONFIRMED_DAILY, UNCONFIRMED_MONTHLY)
     )
-    in_month, in_day = session.execute(
-        _PACKETS_QUEUED,
-        {
-            "cap_hash": lead.cap_hash,
-            "day_ago": now - timedelta(days=1),
-            "month_ago": now - timedelta(days=30),
-        },
-    ).one()
+    window = {
+        "cap_hash": lead.cap_hash,
+        "day_ago": now - timedelta(days=1),
+        "month_ago": now - timedelta(days=30),
+    }
+    in_month, in_day = session.execute(_PACKETS_QUEUED, window).one()
+    if not lead.confirmed and (in_month or not lead.is_new):
+        # Who has not confirmed gets so many letters of any kind.
+        left_in_month, left_in_day = session.execute(_FOLLOW_UPS_LEFT, window).one()
+        in_month, in_day = in_month + left_in_month, in_day + left_in_day
     if in_day >= daily:
         return "sent_today"
     return "sent_often" if in_month >= monthly else ""
@@ -165,8 +179,19 @@ def mail_domain(settings: Settings) -> str:
     return settings.mail_from.rpartition("@")[2]
 
 
+def _newest_packet(session: Session, lead: Addressee) -> str | None:
+    """The reference of the packet that this address was sent last."""
+    newest = select(Message.ref).where(
+        Message.cap_hash == lead.cap_hash,
+        Message.kind.in_((MessageKind.PACKET, MessageKind.PACKET_LINK)),
+    )
+    return session.scalar(newest.order_by(Message.id.desc()).limit(1))
+
+
 def _is_followed(session: Session, lead: Addressee) -> bool:
     """True while letters of an earlier sequence are still to come."""
+    if lead.is_new:
+        return False
     coming = select(Message.id).where(
         Message.lead_id == lead.id,
         Message.kind == MessageKind.FOLLOW_UP,
@@ -176,10 +201,13 @@ def _is_followed(session: Session, lead: Addressee) -> bool:
 
 
 def _follow_up_drafts(
-    session: Session, settings: Settings, occasion: Occasion, now: datetime
+    session: Session, settings: Settings, occasion: Occasion, packet_ref: str, now: datetime
 ) -> list[Draft]:
     versions = current_versions(session, now)
     lead = occasion.lead
+    values = _patient_values(settings, occasion) | {
+        "packet_link": _link(settings, "packet", "packet", packet_ref)
+    }
     return [
         Draft(
             kind=MessageKind.FOLLOW_UP,
@@ -191,7 +219,7 @@ def _follow_up_drafts(
             due_at=due_at,
             not_after=not_after,
             letter=versions["follow_up", step.topic, occasion.language],
-            values=_patient_values(settings, occasion),
+            values=values,
             lead_id=lead.id,
             request_id=occasion.request_id,
             cap_hash=lead.cap_hash,

@@ -60,12 +60,19 @@ def stuck_letters(session: Session) -> Sequence[StuckLetter]:
     return list(seen.values())
 
 
-def open_tasks(session: Session) -> Sequence[Task]:
-    """Open tasks that the stuck letters do not already show, by their due time."""
+def open_tasks(session: Session, but: Sequence[str] = ()) -> Sequence[Task]:
+    """Open tasks that the stuck letters do not already show, by their due time.
+
+    ``but``: kinds that are shown elsewhere.
+    """
     return session.scalars(
         select(Task)
         .outerjoin(Message, Task.message_id == Message.id)
-        .where(Task.done_at.is_(None), or_(Message.id.is_(None), Message.state.not_in(_STUCK)))
+        .where(
+            Task.done_at.is_(None),
+            Task.kind.not_in(but),
+            or_(Message.id.is_(None), Message.state.not_in(_STUCK)),
+        )
         .options(joinedload(Task.lead))
         .order_by(Task.due_at, Task.id)
         .limit(SHOWN)

@@ -1,28 +1,49 @@
-"""Waiting: who waits for a person, for how long, and whether that is too long."""
+"""Waiting: who waits for a person, until when, and who of them can be called now."""
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
+from leadcapture.leads.clock import Rules, due_at
 from leadcapture.models import Lead, LeadStatus, Request, Screening, Staff
+from leadcapture.outbox import hours as daytime
 
-# Advice in medical travel: a call within a day, best within two hours.
-ANSWER_WITHIN = timedelta(hours=2)
-SHOWN = 50
+SHOWN = 25
 COUNTED = 1_000
+
+# When on the patient's own clock a wish is meant: from, until.
+WISHES = {
+    "morning": (time(9), time(12)),
+    "afternoon": (time(12), time(17)),
+    "evening": (time(17), time(20)),
+}
+
+
+class Turn(enum.IntEnum):
+    """In which part of the queue somebody stands."""
+
+    NOW = 0
+    ASKED_LATER = 1
+    ASLEEP = 2
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """One person who waits; ``request`` is their latest."""
+    """One person who waits; ``request`` is their latest, ``callable_at`` when their day begins."""
 
     lead: Lead
     request: Request | None
     since: datetime
+    due_at: datetime
     left: timedelta
+    turn: Turn
+    callable_at: datetime
 
     @property
     def is_late(self) -> bool:
@@ -33,38 +54,47 @@ class Waiting:
         return max(-self.left, timedelta(0))
 
 
-def call_queue(session: Session, now: datetime) -> Sequence[Waiting]:
-    """Those who wait for a person, the longest first, fifty at most."""
-    leads = session.scalars(
-        select(Lead)
-        .where(Lead.waiting_since.is_not(None), Lead.status != LeadStatus.HELD)
-        .options(joinedload(Lead.owner).lazyload(Staff.roles))
-        .order_by(Lead.waiting_since, Lead.id)
-        .limit(SHOWN)
-    ).all()
-    latest = latest_requests(session, [lead.id for lead in leads])
-    return [
-        Waiting(
-            lead,
-            latest.get(lead.id),
-            since=lead.waiting_since,
-            left=lead.waiting_since + ANSWER_WITHIN - now,
+@dataclass(frozen=True)
+class Queue:
+    """A page of those who wait. ``count`` ends at a thousand; pages are numbered from 1."""
+
+    waiting: Sequence[Waiting]
+    count: int
+    page: int
+    pages: int
+
+
+def call_queue(session: Session, rules: Rules, now: datetime, page: int = 1) -> Queue:
+    """Those who wait for a person: who can be called now first, the least time left first.
+
+    Of the thousand who have waited longest. In each part come first those whom nobody has taken.
+    """
+    rows = session.execute(
+        select(
+            Lead.id,
+            Lead.waiting_since,
+            Lead.first_response_due_at,
+            Lead.time_zone,
+            Lead.contact_time,
+            Lead.owner_id,
         )
-        for lead in leads
-        if lead.waiting_since is not None
-    ]
-
-
-def count_waiting(session: Session) -> int:
-    """How many wait, counted to a thousand at most."""
-    waiting = (
-        select(Lead.id)
         .where(Lead.waiting_since.is_not(None), Lead.status != LeadStatus.HELD)
-        # The order makes SQLite walk the index of those who wait, not the whole table.
-        .order_by(Lead.waiting_since)
+        .order_by(Lead.waiting_since, Lead.id)
         .limit(COUNTED)
-    )
-    return session.scalar(select(func.count()).select_from(waiting.subquery())) or 0
+    ).all()
+    days = _Days(now, rules.hours.zone)
+    placed = sorted((_place(row, rules, days) for row in rows), key=lambda one: one[0])
+    pages = max(-(-len(placed) // SHOWN), 1)
+    page = min(max(page, 1), pages)
+    shown = [place for _, place in placed[(page - 1) * SHOWN : page * SHOWN]]
+    return Queue(_load(session, shown, now), len(placed), page, pages)
+
+
+def due_of(lead: Lead, rules: Rules) -> datetime | None:
+    """Until when a person should answer; None where nobody waits."""
+    if lead.waiting_since is None:
+        return None
+    return lead.first_response_due_at or due_at(lead.waiting_since, rules.hours, rules.target)
 
 
 def latest_requests(session: Session, lead_ids: Sequence[int]) -> dict[int, Request]:
@@ -79,3 +109,69 @@ def latest_requests(session: Session, lead_ids: Sequence[int]) -> dict[int, Requ
     )
     found = session.scalars(select(Request).where(Request.id.in_(newest)))
     return {request.lead_id: request for request in found}
+
+
+@dataclass(frozen=True)
+class _Place:
+    lead_id: int
+    due_at: datetime
+    turn: Turn
+    callable_at: datetime
+
+
+class _Days:
+    """What time of day it is where people are; each zone is looked up once."""
+
+    def __init__(self, now: datetime, clinic: str) -> None:
+        self.now = now
+        self.clinic = clinic
+        self._known: dict[str, tuple[datetime, datetime]] = {}
+
+    def of(self, zone: str) -> tuple[datetime, datetime]:
+        """When somebody there can be called next, and what their clock says now."""
+        if zone not in self._known:
+            try:
+                local = self.now.astimezone(ZoneInfo(zone))
+            except (KeyError, ValueError, OSError):
+                # A zone that the tz database has dropped must not hide its lead.
+                return self.of(self.clinic)
+            self._known[zone] = daytime.next_open(self.now, zone), local
+        return self._known[zone]
+
+
+def _place(row: Any, rules: Rules, days: _Days) -> tuple[tuple[Any, ...], _Place]:
+    due = row.first_response_due_at or due_at(row.waiting_since, rules.hours, rules.target)
+    callable_at, local = days.of(row.time_zone)
+    turn = _turn(row.contact_time, callable_at, local, days.now)
+    place = _Place(row.id, due, turn, callable_at)
+    return (turn, row.owner_id is not None, due, row.id), place
+
+
+def _turn(wish: str, callable_at: datetime, local: datetime, now: datetime) -> Turn:
+    if callable_at > now:
+        return Turn.ASLEEP
+    begins, ends = WISHES.get(wish, (time.min, time.max))
+    return Turn.NOW if begins <= local.time() < ends else Turn.ASKED_LATER
+
+
+def _load(session: Session, places: Sequence[_Place], now: datetime) -> list[Waiting]:
+    ids = [place.lead_id for place in places]
+    found = session.scalars(
+        select(Lead).where(Lead.id.in_(ids)).options(joinedload(Lead.owner).lazyload(Staff.roles))
+    )
+    leads = {lead.id: lead for lead in found}
+    latest = latest_requests(session, ids)
+    return [
+        Waiting(
+            lead,
+            latest.get(lead.id),
+            since=lead.waiting_since,
+            due_at=place.due_at,
+            left=place.due_at - now,
+            turn=place.turn,
+            callable_at=place.callable_at,
+        )
+        for place in places
+        # Whom a colleague answered between the two questions is not shown.
+        if (lead := leads.get(place.lead_id)) is not None and lead.waiting_since is not None
+    ]

@@ -3,6 +3,7 @@
 from leadcapture.letters.compose import Envelope, NotAnAddress, UnsafeHeader, plain_address
 from leadcapture.letters.greeting import greeting
 from leadcapture.letters.letter import write_letter
+from leadcapture.letters.self_test import interpreter_is_safe
 from leadcapture.letters.shipped import publish_shipped
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "NotAnAddress",
     "UnsafeHeader",
     "greeting",
+    "interpreter_is_safe",
     "plain_address",
     "publish_shipped",
     "write_letter",

@@ -28,6 +28,7 @@ _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"({_ATEXT}+(?:\.{_ATEXT}+)*)@({_LABEL}(?:\.{_LABEL})*)")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9._+=-]{1,120}@[A-Za-z0-9.-]{1,120}>")
+_FEEDBACK_ID = re.compile(r"[a-z0-9]{1,64}")
 _FILENAME = re.compile(r"[a-z0-9-]{1,60}\.[a-z]{1,5}")
 _PLAIN_WORDS = re.compile(r"[\x20-\x7e]*")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9 &'.,-]+")
@@ -55,7 +56,8 @@ class Envelope:
     """Who writes to whom, and what stays the same on every try: the Message-ID and the date.
 
     Addresses are plain (``name@domain``); ``sender_name`` is the clinic's, never a visitor's.
-    ``unsubscribe_url`` adds the one-click headers of RFC 8058.
+    ``unsubscribe_url`` adds the one-click headers of RFC 8058. ``complaints_to`` and
+    ``feedback_id`` say where a complaint goes and what it is about (RFC 9477).
     """
 
     sender: str
@@ -65,6 +67,8 @@ class Envelope:
     date: datetime
     reply_to: str = ""
     unsubscribe_url: str = ""
+    complaints_to: str = ""
+    feedback_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,13 @@ def _header(envelope: Envelope, written: Written, content_type: str) -> bytes:
         intended[-3:-3] = [
             ("List-Unsubscribe", f"<{checked_link(envelope.unsubscribe_url)}>"),
             ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ]
+    if envelope.complaints_to:
+        if not _FEEDBACK_ID.fullmatch(envelope.feedback_id):
+            raise UnsafeHeader("CFBL-Feedback-ID")
+        intended[-3:-3] = [
+            ("CFBL-Address", f"{plain_address(envelope.complaints_to)}; report=arf"),
+            ("CFBL-Feedback-ID", envelope.feedback_id),
         ]
     block = "".join(f"{name}: {value}\r\n" for name, value in intended)
     _read_back(block, intended, written.subject)

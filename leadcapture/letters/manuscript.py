@@ -22,7 +22,13 @@ LONGEST_SUBJECT = 150
 _RULE = "---"
 _FIXED_MARK = "<!-- fixed: what follows is the same in every text of this kind -->"
 _FIELDS = ("layout", "subject", "preview", "title", "summary")
-_FIXED_BLOCKS = {PACKET: "packet", "staff_alert": "staff", "staff_uncertain": "staff"}
+_FIXED_BLOCKS = {
+    PACKET: "packet",
+    "staff_alert": "staff",
+    "staff_uncertain": "staff",
+    "staff_answer": "staff",
+    "staff_waiting": "staff",
+}
 
 
 class BadManuscript(ValueError):

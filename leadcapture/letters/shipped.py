@@ -31,6 +31,8 @@ KINDS = (
     "follow_up",
     "staff_alert",
     "staff_uncertain",
+    "staff_answer",
+    "staff_waiting",
 )
 
 

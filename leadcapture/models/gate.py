@@ -9,7 +9,8 @@ from leadcapture.database import Instant, Model
 
 
 class Gate(Model):
-    """``relay`` closes for a while when it is out of reach, ``queue`` until a person opens it.
+    """``relay`` closes for a while when it is out of reach, ``queue`` until a person opens it,
+    ``domain:example.org`` for a while to what goes to that recipient domain.
 
     A row that stands is closed until ``closed_until``; None means until a person opens it.
     ``reason`` is a word of the reply table.
@@ -17,7 +18,7 @@ class Gate(Model):
 
     __tablename__ = "gate"
 
-    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    name: Mapped[str] = mapped_column(String(263), primary_key=True)
     closed_until: Mapped[datetime | None] = mapped_column(Instant)
     reason: Mapped[str] = mapped_column(String(64))
     failures: Mapped[int] = mapped_column(default=0)

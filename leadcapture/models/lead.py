@@ -3,8 +3,8 @@
 import enum
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import ForeignKey, Index, SmallInteger, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from leadcapture.database import Instant, Model
 from leadcapture.models.staff import Staff
@@ -22,12 +22,23 @@ class LeadStatus(enum.StrEnum):
     CLOSED = "closed"
 
 
+_UNDATED = "waiting_since IS NOT NULL AND first_response_due_at IS NULL"
+_UNOWNED = "waiting_since IS NOT NULL AND owner_id IS NULL"
+
+
+def _partial(name: str, column: str, where: str) -> Index:
+    """An index in which only those stand who are waiting for something."""
+    return Index(name, column, sqlite_where=text(where), postgresql_where=text(where))
+
+
 class Lead(Model):
     """A person who asked. ``ref`` is public and random; ``id`` stays inside.
 
     ``address_key`` is the address as it identifies a person (case folded); ``cap_hash`` the
     keyed hash of it without its +tag, which caps and suppressions count by.
     ``waiting_since`` is when a person last asked and nobody has answered; None when nobody waits.
+    ``first_response_due_at`` is when they should have heard from a person, ``warning_due_at`` when
+    the next of the ``warnings`` goes to staff; both None until the clock has been read.
     """
 
     __tablename__ = "lead"
@@ -51,6 +62,9 @@ class Lead(Model):
     created_at: Mapped[datetime] = mapped_column(Instant)
     last_request_at: Mapped[datetime] = mapped_column(Instant)
     waiting_since: Mapped[datetime | None] = mapped_column(Instant)
+    first_response_due_at: Mapped[datetime | None] = mapped_column(Instant)
+    warning_due_at: Mapped[datetime | None] = mapped_column(Instant)
+    warnings: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     confirmed_at: Mapped[datetime | None] = mapped_column(Instant)
     search_text: Mapped[str] = mapped_column(Text)
 
@@ -60,4 +74,15 @@ class Lead(Model):
         Index("ix_lead_status_last_request", "status", "last_request_at", "id"),
         Index("ix_lead_last_request", "last_request_at", "id"),
         Index("ix_lead_waiting_since", "waiting_since", "id"),
+        _partial("ix_lead_undated", "waiting_since", _UNDATED),
+        _partial("ix_lead_warning_due", "warning_due_at", "warning_due_at IS NOT NULL"),
+        _partial("ix_lead_unowned", "waiting_since", _UNOWNED),
     )
+
+    @validates("waiting_since")
+    def _rewind_clock(self, _name: str, since: datetime | None) -> datetime | None:
+        """A wait that ends or begins takes the clock of the one before with it."""
+        if since != self.waiting_since:
+            self.first_response_due_at = self.warning_due_at = None
+            self.warnings = 0
+        return since

@@ -73,6 +73,7 @@ class MessageKind(enum.StrEnum):
 class Message(Model):
     """One row of the outbox.
 
+    ``domain`` is the recipient's, in lower case; None on rows of the release before.
     ``fence`` grows with every claim: an outcome that names an older fence is refused.
     ``payload`` is sealed JSON (bound to ``ref``): ``letter`` and ``packets`` (ids of the
     pinned letter versions) and ``values`` (placeholders). Sealed, because which packet a
@@ -90,6 +91,7 @@ class Message(Model):
     lead_id: Mapped[int | None] = mapped_column(ForeignKey("lead.id"), index=True)
     request_id: Mapped[int | None] = mapped_column(ForeignKey("request.id"), index=True)
     recipient: Mapped[str] = mapped_column(String(254))
+    domain: Mapped[str | None] = mapped_column(String(253))
     cap_hash: Mapped[str] = mapped_column(String(64), default="")
     language: Mapped[str] = mapped_column(String(5))
     time_zone: Mapped[str] = mapped_column(String(64))
@@ -113,7 +115,8 @@ class Message(Model):
     lead: Mapped[Lead | None] = relationship()
 
     __table_args__ = (
-        Index("ix_message_state_due", "state", "priority", "due_at", "id"),
+        # Covers a claim, which passes over 10,000 letters of a closed domain without their rows.
+        Index("ix_message_lane", "state", "priority", "due_at", "id", "domain", "attempts"),
         Index("ix_message_state_lease", "state", "lease_until"),
         Index("ix_message_cap_created", "cap_hash", "created_at"),
     )

@@ -1,26 +1,66 @@
 """Gates: a relay out of reach is not hammered, a relay that refuses us stops the queue."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from leadcapture.models import Gate
+from leadcapture.models import Gate, Message, MessageState
+from leadcapture.outbox import pace
+from leadcapture.outbox.alerts import clear_alerts, raise_alert
 
 RELAY = "relay"
 QUEUE = "queue"
+INSTANCE = "instance"
+ALERT = "queue_held"
 FAILURES_BEFORE_PAUSE = 5
+DEFERRED_FOR = timedelta(minutes=5)
+REFUSED_FOR = timedelta(hours=4)
+REFUSALS_IN_AN_HOUR = 3
 _SHORT = timedelta(seconds=5)
 _LONG = timedelta(seconds=60)
 
 
+@dataclass(frozen=True)
+class Closed:
+    """What is closed at a moment: all mail, or what goes to these domains.
+
+    ``relay_was_down`` is true from the relay's first failure to the first letter it takes.
+    """
+
+    all_mail: bool
+    domains: frozenset[str]
+    relay_was_down: bool
+
+
 def closed_gate(session: Session, now: datetime) -> Gate | None:
     """The gate that keeps all mail back now, if one does."""
-    for gate in session.scalars(select(Gate).where(Gate.name.in_((RELAY, QUEUE)))):
+    for gate in session.scalars(select(Gate).where(Gate.name.in_((RELAY, QUEUE, INSTANCE)))):
         if gate.closed_until is None or gate.closed_until > now:
             return gate
     return None
+
+
+def closed(session: Session, now: datetime) -> Closed:
+    """All that is closed now, in one question."""
+    all_mail, domains, relay_was_down = False, set(), False
+    for name, closed_until in session.execute(select(Gate.name, Gate.closed_until)):
+        is_closed = closed_until is None or closed_until > now
+        kind, _, domain = name.partition(":")
+        relay_was_down |= name == RELAY
+        if is_closed and domain:
+            domains.add(domain)
+        elif is_closed and kind in (RELAY, QUEUE, INSTANCE):
+            all_mail = True
+    return Closed(all_mail, frozenset(domains), relay_was_down)
+
+
+def pause_reason(session: Session) -> str | None:
+    """Why all mail waits for a person, not for time; None where it does not."""
+    held = select(Gate.reason).where(Gate.name.in_((QUEUE, INSTANCE)), Gate.closed_until.is_(None))
+    return session.scalar(held.limit(1))
 
 
 def note_relay_down(session: Session, reason: str, now: datetime) -> None:
@@ -32,16 +72,68 @@ def note_relay_down(session: Session, reason: str, now: datetime) -> None:
     gate.closed_until = now + pause
 
 
+def note_relay_up(session: Session, now: datetime) -> None:
+    """Forget the relay's failures; after a long silence its pace begins low."""
+    gate = session.get(Gate, RELAY)
+    if gate is None:
+        return
+    if gate.failures >= FAILURES_BEFORE_PAUSE:
+        pace.start_slowly(session, pace.RELAY, now)
+    session.delete(gate)
+
+
+def note_domain_deferral(session: Session, domain: str, reason: str, now: datetime) -> None:
+    """A domain asks for calm (421, 4.7.x): none for five minutes, half the pace for an hour."""
+    _close_domain(session, domain, reason, now + DEFERRED_FOR, now)
+    pace.slow_down(session, pace.domain_name(domain), now)
+
+
+def note_policy_refusal(session: Session, domain: str, reason: str, now: datetime) -> None:
+    """A domain refused a letter like ours: the third in an hour closes its gate for four hours.
+
+    The refused letter is settled before, in the same transaction.
+    """
+    refused = select(func.count()).where(
+        Message.state == MessageState.FAILED,
+        Message.domain == domain,
+        Message.reason.like("rcpt_5.7%"),
+        Message.state_at > now - timedelta(hours=1),
+    )
+    if (session.scalar(refused) or 0) >= REFUSALS_IN_AN_HOUR:
+        _close_domain(session, domain, reason, now + REFUSED_FOR, now)
+
+
 def hold_queue(session: Session, reason: str, now: datetime) -> None:
-    """Close the whole queue until a person opens it."""
+    """Close the whole queue until a person opens it, and tell staff."""
     gate = _gate(session, QUEUE, reason, now)
     gate.reason = reason
     gate.closed_until = None
+    raise_alert(session, ALERT, QUEUE, now)
 
 
-def open_gate(session: Session, name: str) -> None:
+def open_gate(session: Session, name: str, now: datetime | None = None) -> None:
     """Let mail through again."""
+    gate = session.get(Gate, name)
     session.execute(delete(Gate).where(Gate.name == name))
+    if name == QUEUE and gate is not None:
+        clear_alerts(session, ALERT, now or gate.since)
+
+
+def forget_old_gates(session: Session, now: datetime) -> None:
+    """Drop the gates of domains that have stood open for an hour."""
+    session.execute(
+        delete(Gate).where(
+            Gate.name.startswith("domain:"), Gate.closed_until < now - timedelta(hours=1)
+        )
+    )
+
+
+def _close_domain(
+    session: Session, domain: str, reason: str, until: datetime, now: datetime
+) -> None:
+    gate = _gate(session, pace.domain_name(domain), reason, now)
+    if gate.closed_until is None or gate.closed_until < until:
+        gate.reason, gate.closed_until = reason, until
 
 
 def _gate(session: Session, name: str, reason: str, now: datetime) -> Gate:

@@ -5,11 +5,12 @@ of 0 means that somebody else moved the message meanwhile: a worker that was tho
 unsubscribe, an erasure. Whoever loses leaves the row as it is. Row locks play no part.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, insert, select, update
+from sqlalchemy import ColumnElement, CursorResult, Select, and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from leadcapture.models import Attempt, Message, MessageState, Task
@@ -18,32 +19,76 @@ from leadcapture.outbox.queue import new_ref
 CLAIM_LEASE = timedelta(seconds=120)
 SEND_LEASE = timedelta(seconds=660)
 DOUBT_WAITS = timedelta(minutes=30)
+STAFF_TOLD_AFTER = timedelta(hours=4)
 
 
-def claim_next(session: Session, now: datetime) -> Message | None:
-    """Claim one due message; what a person waits for goes before reminders."""
-    for priority in (0, 1):
-        due = (
+@dataclass(frozen=True)
+class KeptBack:
+    """What a claim passes over: domains, for each priority; a priority without any is off."""
+
+    awaited: frozenset[str] | None = frozenset()
+    reminders: frozenset[str] | None = frozenset()
+
+
+NOTHING = KeptBack()
+
+
+def claim_next(session: Session, now: datetime, kept_back: KeptBack = NOTHING) -> Message | None:
+    """Claim one due message; None where none is due, or others hold all that are.
+
+    What a person waits for goes before reminders, and its first try before a deferred one, so
+    that neither 10,000 reminders nor 2,000 retries delay a packet just asked for.
+    """
+    for is_first_try, priority, domains in _lanes(kept_back):
+        # Eight candidates, so that eight workers find one that nobody has locked. They come
+        # from the index alone, without a look at the rows that are passed over.
+        candidates = _due(now, priority, domains, is_first_try).limit(8).scalar_subquery()
+        unlocked = (
             select(Message.id, Message.fence)
-            .where(
-                Message.state == MessageState.QUEUED,
-                Message.priority == priority,
-                Message.due_at <= now,
-            )
+            .where(Message.id.in_(candidates), Message.state == MessageState.QUEUED)
             .order_by(Message.due_at, Message.id)
             .limit(1)
             .with_for_update(skip_locked=True)
         )
-        found = session.execute(due).first()
-        if found is not None:
-            return claim(session, found.id, found.fence, now)
+        while (found := session.execute(unlocked).first()) is not None:
+            # A lost race is not an empty queue.
+            message = claim(session, found.id, found.fence, now)
+            if message is not None:
+                return message
     return None
 
 
-def is_anything_due(session: Session, now: datetime) -> bool:
+def is_anything_due(session: Session, now: datetime, kept_back: KeptBack = NOTHING) -> bool:
     """True where a due message stands in the queue, locked by another worker or not."""
-    due = select(Message.id).where(Message.state == MessageState.QUEUED, Message.due_at <= now)
-    return session.scalar(due.limit(1)) is not None
+    return any(
+        session.scalar(_due(now, priority, domains).limit(1)) is not None
+        for is_first_try, priority, domains in _lanes(kept_back)
+        if not is_first_try
+    )
+
+
+def _lanes(kept_back: KeptBack) -> Iterator[tuple[bool, int, frozenset[str]]]:
+    if kept_back.awaited is not None:
+        yield True, 0, kept_back.awaited
+        yield False, 0, kept_back.awaited
+    if kept_back.reminders is not None:
+        yield False, 1, kept_back.reminders
+
+
+def _due(
+    now: datetime, priority: int, domains: frozenset[str], is_first_try: bool = False
+) -> Select[int]:
+    due = select(Message.id).where(
+        Message.state == MessageState.QUEUED,
+        Message.priority == priority,
+        Message.due_at <= now,
+    )
+    if is_first_try:
+        due = due.where(Message.attempts == 0)
+    if domains:
+        # Rows of the release before have no domain; their claim finds it.
+        due = due.where(or_(Message.domain.is_(None), Message.domain.not_in(sorted(domains))))
+    return due.order_by(Message.due_at, Message.id)
 
 
 def claim(session: Session, message_id: int, fence: int, now: datetime) -> Message | None:
@@ -65,12 +110,13 @@ def claim(session: Session, message_id: int, fence: int, now: datetime) -> Messa
 
 
 def declare_intent(session: Session, message: Message, sha256: str, now: datetime) -> bool:
-    """Say that the dot is about to be sent. False: it must not be."""
+    """Say that the dot is about to be sent. False: it must not be, or our lease has ended."""
     return _swap(
         session,
         message.id,
         MessageState.CLAIMED,
         message.fence,
+        Message.lease_until > now,
         state=MessageState.SENDING,
         sha256=sha256,
         lease_until=now + SEND_LEASE,
@@ -184,6 +230,26 @@ def resolve_doubts(session: Session, now: datetime, resend: Sequence[str]) -> in
     return len(waiting)
 
 
+def settle_by_evidence(session: Session, message: Message, now: datetime, source: str) -> bool:
+    """Count a message in doubt as sent, since ``source`` shows it; False where it is in none."""
+    return settle(
+        session,
+        message,
+        MessageState.SENT,
+        now,
+        since=(MessageState.UNCERTAIN,),
+        reason=f"evidence_{source}",
+        sent_at=message.state_at,
+    )
+
+
+def bounce(session: Session, message: Message, now: datetime, reason: str) -> bool:
+    """Write that a sent message came back; False where it is not sent, or came back before."""
+    return settle(
+        session, message, MessageState.BOUNCED, now, since=(MessageState.SENT,), reason=reason
+    )
+
+
 def release(session: Session, message: Message, now: datetime) -> bool:
     """A person decides that a held message shall be tried again; False where it is not held."""
     return settle(
@@ -196,6 +262,25 @@ def release(session: Session, message: Message, now: datetime) -> bool:
         due_at=now,
         attempts=0,
     )
+
+
+def tell_of_delay(session: Session, now: datetime) -> int:
+    """Ask staff about each letter that a person has waited for over 4 h (MD-05); how many."""
+    late_since = now - STAFF_TOLD_AFTER
+    told = select(Task.id).where(Task.message_id == Message.id, Task.kind == "letter_late")
+    # A letter is due when it is queued; after a try, ``mail_date`` says when that was.
+    waited = or_(
+        Message.mail_date <= late_since,
+        and_(Message.mail_date.is_(None), Message.due_at <= late_since),
+    )
+    late = session.scalars(
+        select(Message)
+        .where(Message.state == MessageState.QUEUED, Message.priority == 0, waited, ~told.exists())
+        .limit(500)
+    ).all()
+    for message in late:
+        ask_staff(session, message, "letter_late", now)
+    return len(late)
 
 
 def note_attempt(
@@ -239,11 +324,21 @@ def ask_staff(session: Session, message: Message, kind: str, now: datetime) -> N
 
 
 def _swap(
-    session: Session, message_id: int, start: MessageState, start_fence: int, **changes: Any
+    session: Session,
+    message_id: int,
+    start: MessageState,
+    start_fence: int,
+    *guards: ColumnElement[bool],
+    **changes: Any,
 ) -> bool:
     swapped = session.execute(
         update(Message)
-        .where(Message.id == message_id, Message.state == start, Message.fence == start_fence)
+        .where(
+            Message.id == message_id,
+            Message.state == start,
+            Message.fence == start_fence,
+            *guards,
+        )
         .values(**changes)
         .execution_options(synchronize_session=False)
     )

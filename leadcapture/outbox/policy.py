@@ -19,6 +19,7 @@ from leadcapture.outbox import hours, stops
 
 DAILY_FOLLOW_UPS = 1
 MONTHLY_FOLLOW_UPS = 5
+DAILY_MAIL_UNCONFIRMED = 1
 MONTHLY_MAIL_UNCONFIRMED = 3
 
 
@@ -35,6 +36,9 @@ def refusal(session: Session, message: Message, now: datetime) -> Refusal | None
     """Why this message may not leave now; None where it may."""
     if message.not_after is not None and now > message.not_after:
         return Refusal(MessageState.EXPIRED, "too_late")
+    if message.kind not in set(MessageKind):
+        # A later release queued it: only that release knows when it may leave (SC-08).
+        return Refusal(MessageState.HELD, "unknown_kind")
     if message.kind == MessageKind.STAFF_ALERT:
         return None
     if stops.is_suppressed(session, message.cap_hash, message.kind):
@@ -70,7 +74,7 @@ def _agreed_to_follow_ups(session: Session, lead_id: int) -> bool:
 def _cap_refusal(session: Session, message: Message, lead: Lead, now: datetime) -> Refusal | None:
     """Per address over all kinds and leads: one follow-up a day, five in 30 days.
 
-    An address that nobody has confirmed gets three messages of any kind in 30 days.
+    An address that nobody has confirmed gets one message of any kind a day, three in 30 days.
     """
 
     def left(since: timedelta, *kinds: MessageKind) -> int:
@@ -89,6 +93,9 @@ def _cap_refusal(session: Session, message: Message, lead: Lead, now: datetime) 
         return Refusal(MessageState.SUPPRESSED, "capped_monthly")
     if lead.confirmed_at is None:
         kinds = (MessageKind.FOLLOW_UP, MessageKind.PACKET, MessageKind.PACKET_LINK)
-        if left(timedelta(days=30), *kinds) >= MONTHLY_MAIL_UNCONFIRMED:
+        if (
+            left(timedelta(days=1), *kinds) >= DAILY_MAIL_UNCONFIRMED
+            or left(timedelta(days=30), *kinds) >= MONTHLY_MAIL_UNCONFIRMED
+        ):
             return Refusal(MessageState.SUPPRESSED, "capped_unconfirmed")
     return None

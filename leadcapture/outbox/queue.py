@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+import idna
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -64,6 +65,15 @@ def _statement(dialect: str) -> Any:
     return insert(table).on_conflict_do_nothing(index_elements=["dedupe_key"])
 
 
+def domain_of(recipient: str) -> str:
+    """The domain that the pace and the gates know: lower case, IDNA; empty for no address."""
+    domain = recipient.rpartition("@")[2].lower()
+    try:
+        return domain if domain.isascii() else idna.encode(domain, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        return ""
+
+
 def open_payload(vault: Vault, message: Message) -> dict[str, Any]:
     """``letter``, ``packets`` and ``values`` as they were pinned."""
     payload: dict[str, Any] = json.loads(
@@ -82,6 +92,7 @@ def _row(vault: Vault, mail_domain: str, draft: Draft, now: datetime) -> dict[st
         "lead_id": draft.lead_id,
         "request_id": draft.request_id,
         "recipient": draft.recipient,
+        "domain": domain_of(draft.recipient),
         "cap_hash": draft.cap_hash,
         "language": draft.language,
         "time_zone": draft.time_zone,

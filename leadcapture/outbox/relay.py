@@ -4,12 +4,18 @@ import contextlib
 import smtplib
 import socket
 import ssl
+import threading
+import time
 from collections.abc import Callable
+from typing import Any
 
 from leadcapture import settings
 from leadcapture.outbox.replies import Phase, Reply, read_reply
 
 COMMAND_TIMEOUT = 60.0
+# A connection that is only being made cannot be broken off, and a stop ends in 30 s (SC-09).
+OPENING_TIMEOUT = 20.0
+READY_FOR = 1.0
 # RFC 5321 §4.5.3.2.6: the final reply may take ten minutes, and leaving earlier doubles mail.
 DOT_TIMEOUT = 600.0
 
@@ -26,7 +32,19 @@ class Refused(Exception):
 
 
 class _Client(smtplib.SMTP):
-    """smtplib's client, whose body and final dot go separately."""
+    """smtplib's client, whose body and final dot go separately.
+
+    ``opened`` hears of the socket before the first byte, so that another thread can break off.
+    """
+
+    def __init__(self, opened: Callable[[socket.socket], None], *where: Any, **how: Any) -> None:
+        self._opened = opened
+        super().__init__(*where, **how)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        line: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        self._opened(line)
+        return line
 
     def send_data(self, stuffed: bytes) -> None:
         self.send(stuffed)
@@ -56,9 +74,36 @@ class RelaySession:
         self._timeout = timeout
         self._dot_timeout = dot_timeout
         self._client: _Client | None = None
+        self._line: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._is_past_intent = False
+        self._ready_until = 0.0
+        self.is_abandoned = False
 
-    def send(self, sender: str, recipient: str, letter: bytes, intent: Callable[[], bool]) -> bool:
+    def abandon(self) -> None:
+        """Break off whatever has not reached its intent; safe from another thread.
+
+        A letter past it keeps its line and waits for its reply, so that no doubt arises. After
+        this nothing more is sent.
+        """
+        with self._lock:
+            self.is_abandoned = True
+            if self._line is not None and not self._is_past_intent:
+                with contextlib.suppress(OSError):
+                    self._line.shutdown(socket.SHUT_RDWR)
+
+    def send(
+        self,
+        sender: str,
+        recipient: str,
+        letter: bytes,
+        intent: Callable[[], bool],
+        envid: str = "",
+    ) -> bool:
         """Send one letter; True once the relay answered 250 to the dot.
+
+        Where the relay offers DSN (RFC 3461), ``envid`` asks for reports that repeat it and
+        bring back the letter's header only.
 
         ``intent`` is called between body and dot and must commit; where it answers False, the
         connection closes without a dot, which makes the relay drop the letter, and the result
@@ -67,16 +112,20 @@ class RelaySession:
         client = self._client if self._is_alive() else None
         if client is None:
             client = self._open()
+        has_reports = bool(envid) and client.has_extn("dsn")
+        ask_mail = ["RET=HDRS", f"ENVID={envid}"] if has_reports else []
+        ask_rcpt = ["NOTIFY=FAILURE,DELAY"] if has_reports else []
         # A phase of our own: the exception's class does not tell on which side of the dot it was.
         phase = Phase.MAIL
         try:
-            self._expect(Phase.MAIL, client.mail(sender))
+            self._expect(Phase.MAIL, client.mail(sender, ask_mail))
             phase = Phase.RCPT
-            self._expect(Phase.RCPT, client.rcpt(recipient))
+            self._expect(Phase.RCPT, client.rcpt(recipient, ask_rcpt))
             phase = Phase.DATA
             self._expect(Phase.DATA, client.docmd("DATA"), wanted=3)
             phase = Phase.BODY
             client.send_data(dot_stuffed(letter))
+            self._pass_intent()
             if not intent():
                 self.close()
                 return False
@@ -95,7 +144,10 @@ class RelaySession:
             # The intent could not be written. What was begun must end without its dot.
             self.close()
             raise
+        finally:
+            self._is_past_intent = False
         _socket(client).settimeout(self._timeout)
+        self._ready_until = time.monotonic() + READY_FOR
         return True
 
     def close(self) -> None:
@@ -112,9 +164,26 @@ class RelaySession:
                 self._client.quit()
             self.close()
 
+    def _pass_intent(self) -> None:
+        """From here on `abandon` leaves the line alone. Raises `Refused` where it came before."""
+        with self._lock:
+            if self.is_abandoned:
+                raise Refused(Reply(Phase.BODY))
+            self._is_past_intent = True
+
+    def _note_line(self, line: socket.socket) -> None:
+        with self._lock:
+            self._line = line
+            if self.is_abandoned:
+                raise OSError("abandoned")
+
     def _is_alive(self) -> bool:
         if self._client is None:
             return False
+        # Right after a letter was taken there is nothing to clear, and the line is there.
+        ready_until, self._ready_until = self._ready_until, 0.0
+        if time.monotonic() < ready_until:
+            return True
         try:
             code, _ = self._client.rset()
         except (OSError, smtplib.SMTPException):
@@ -132,6 +201,7 @@ class RelaySession:
             if self._relay.security == "starttls":
                 # Without a context, starttls would verify nothing.
                 self._expect(phase, client.starttls(context=self._tls()))
+                self._note_line(_socket(client))
                 self._expect(phase, client.ehlo())
             phase = Phase.AUTH
             if self._relay.user:
@@ -149,28 +219,26 @@ class RelaySession:
         except smtplib.SMTPNotSupportedError:
             # STARTTLS or AUTH is not offered: someone strips it, or the relay is set up wrongly.
             _close(client)
-            raise Refused(Reply(phase, 554, "tls" if phase is Phase.CONNECT else "auth")) from None
+            missing = "no_tls" if phase is Phase.CONNECT else "no_auth"
+            raise Refused(Reply(phase, 554, missing)) from None
         except (OSError, smtplib.SMTPException, ValueError):
             _close(client)
             raise Refused(Reply(phase)) from None
         except Refused:
             _close(client)
             raise
+        _socket(client).settimeout(self._timeout)
         _socket(client).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client = client
         return client
 
     def _connect(self) -> _Client:
         relay = self._relay
+        timeout = min(self._timeout, OPENING_TIMEOUT)
+        where = (self._note_line, relay.host, relay.port, self._helo)
         if relay.security == "tls":
-            return _TlsClient(
-                relay.host,
-                relay.port,
-                local_hostname=self._helo,
-                timeout=self._timeout,
-                context=self._tls(),
-            )
-        return _Client(relay.host, relay.port, local_hostname=self._helo, timeout=self._timeout)
+            return _TlsClient(*where, timeout=timeout, context=self._tls())
+        return _Client(*where, timeout=timeout)
 
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self._relay.ca_file or None)

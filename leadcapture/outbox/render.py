@@ -5,6 +5,8 @@ from sqlalchemy.orm import Session
 
 from leadcapture.letters import Envelope, write_letter
 from leadcapture.models import LetterVersion, Message
+from leadcapture.outbox import dkim
+from leadcapture.outbox.envelope import feedback_id
 from leadcapture.outbox.queue import open_payload
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
@@ -18,12 +20,14 @@ def render(session: Session, vault: Vault, settings: Settings, message: Message)
         version.id: version
         for version in session.scalars(select(LetterVersion).where(LetterVersion.id.in_(wanted)))
     }
-    return write_letter(
+    headers = envelope(settings, message, payload["values"])
+    letter = write_letter(
         versions[payload["letter"]],
         [versions[key] for key in payload["packets"]],
         payload["values"],
-        envelope(settings, message, payload["values"]),
+        headers,
     )
+    return dkim.signed(letter, settings.dkim, headers.date) if settings.dkim else letter
 
 
 def envelope(settings: Settings, message: Message, values: dict[str, str]) -> Envelope:
@@ -38,4 +42,6 @@ def envelope(settings: Settings, message: Message, values: dict[str, str]) -> En
         message_id=message.mail_id,
         date=message.mail_date,
         unsubscribe_url=values.get("stop_link", ""),
+        complaints_to=settings.bounce_address if settings.dkim else "",
+        feedback_id=feedback_id(settings, message) if settings.dkim else "",
     )

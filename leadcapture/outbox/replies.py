@@ -41,6 +41,16 @@ class Reply:
     enhanced: str = ""
     policy_words: bool = False
 
+    @property
+    def asks_domain_for_calm(self) -> bool:
+        """True for 421 and 4.7.x about a recipient or a letter.
+
+        Earlier than RCPT no recipient is known: there it is the relay that speaks for itself.
+        """
+        return self.phase in (Phase.RCPT, Phase.DATA, Phase.DOT) and (
+            self.code == 421 or ((self.code or 0) // 100 == 4 and self.enhanced.startswith("4.7."))
+        )
+
 
 _POLICY_WORDS = re.compile(
     rb"spam|block|polic|reputation|blacklist|denylist|not authori|dmarc|spf|dkim", re.IGNORECASE

@@ -2,13 +2,13 @@
 
 from flask import abort, g, render_template, request
 from flask_babel import gettext as _
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from leadcapture.database import db
 from leadcapture.languages import speak
-from leadcapture.leads import timeline
-from leadcapture.models import Consent, ConsentKind, Lead, MessageKind, SuppressionScope
-from leadcapture.outbox import links, stops
+from leadcapture.leads import stopping
+from leadcapture.models import Lead
+from leadcapture.outbox import links
 from leadcapture.public.blueprint import blueprint
 from leadcapture.web import now, settings
 
@@ -30,26 +30,8 @@ def stop(token: str) -> str:
 
 def stop_letters(cap_hash: str) -> None:
     """Stop follow-up letters to this address for ever, its lead known, unknown or erased."""
-    had_stopped = stops.is_suppressed(db.session(), cap_hash, MessageKind.FOLLOW_UP)
-    stops.suppress(db.session(), cap_hash, SuppressionScope.FOLLOW_UPS, "unsubscribed", now())
-    for lead in _leads_of(cap_hash):
-        withdraw_follow_ups(lead)
-        if not had_stopped:
-            timeline.record(db.session(), lead.id, "unsubscribed", now())
+    stopping.stop_follow_ups(db.session(), cap_hash, now())
     db.session.commit()
-
-
-def withdraw_follow_ups(lead: Lead) -> None:
-    """End every consent to follow-ups that this lead gave."""
-    db.session.execute(
-        update(Consent)
-        .where(
-            Consent.lead_id == lead.id,
-            Consent.kind == ConsentKind.FOLLOW_UPS,
-            Consent.withdrawn_at.is_(None),
-        )
-        .values(withdrawn_at=now())
-    )
 
 
 def _address_of(token: str) -> str:

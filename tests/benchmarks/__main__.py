@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import delivery, form
+from tests.benchmarks import delivery, form, throughput
 from tests.both import Places, open_places
 
 BENCHMARKS: dict[str, Callable[[Places, bool], None]] = {
@@ -12,6 +12,7 @@ BENCHMARKS: dict[str, Callable[[Places, bool], None]] = {
     "gets": form.gets,
     "latency": delivery.latency,
     "servers": form.servers,
+    "throughput": throughput.throughput,
 }
 
 

@@ -5,20 +5,22 @@ import random
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tests.both import KINDS, Place, open_places
 from tests.proofs.acknowledged import prove_acknowledged
+from tests.proofs.audit import audit_tampered
+from tests.proofs.backups import backups
+from tests.proofs.finding import Finding
+from tests.proofs.forged import forged
+from tests.proofs.honest_letters import honest_letters
+from tests.proofs.interpreters import interpreters
+from tests.proofs.planted import planted
+from tests.proofs.restored import restored_copy
+from tests.proofs.states import states
+from tests.proofs.stop_races import stop_races
+from tests.proofs.year import year
 from tests.served import a_service
 from tests.tables import print_table
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a proof came to on one database: a sentence, and what fell short."""
-
-    sentence: str
-    faults: list[str]
 
 
 def acknowledged(place: Place, quick: bool, seed: int) -> Finding:
@@ -36,7 +38,21 @@ def acknowledged(place: Place, quick: bool, seed: int) -> Finding:
     return Finding(sentence, faults)
 
 
-PROOFS: dict[str, Callable[[Place, bool, int], Finding]] = {"acknowledged": acknowledged}
+PROOFS: dict[str, Callable[[Place, bool, int], Finding]] = {
+    "acknowledged": acknowledged,
+    "states": states,
+    "year": year,
+    "stop_races": stop_races,
+    "planted": planted,
+    "restored_copy": restored_copy,
+    "backups": backups,
+    "audit_tampered": audit_tampered,
+    "forged": forged,
+    "honest_letters": honest_letters,
+    "interpreters": interpreters,
+}
+# What does not depend on the database is proved once.
+ONCE = ("planted", "honest_letters", "interpreters")
 
 
 def main() -> int:
@@ -49,7 +65,7 @@ def main() -> int:
     rows, faults = [], []
     with open_places() as places:
         for name in [given.only] if given.only else PROOFS:
-            for kind in KINDS:
+            for kind in KINDS[:1] if name in ONCE else KINDS:
                 began = time.monotonic()
                 with places.place(kind) as place:
                     finding = PROOFS[name](place, given.quick, given.seed)

@@ -1,0 +1,98 @@
+"""Settings of the team: who takes new requests, in which languages, when, and who is out."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from sqlalchemy import select
+from sqlalchemy.orm import lazyload
+
+from leadcapture import web
+from leadcapture.accounts.access import RoleName, staff_only
+from leadcapture.dashboard.blueprint import blueprint
+from leadcapture.dashboard.settings_hours import day_names, typed_week
+from leadcapture.database import db
+from leadcapture.leads import assignment, clock
+from leadcapture.leads.hours import read_week, write_span
+from leadcapture.models import Roster, Staff
+
+_NO_SHIFTS = (None,) * 7
+
+
+@blueprint.get("/settings/team")
+@staff_only(RoleName.ADMIN)
+def team() -> ResponseReturnValue:
+    """Everybody who may sign in, and what each one takes on."""
+    return _show()
+
+
+@blueprint.post("/settings/team")
+@staff_only(RoleName.ADMIN)
+def team_change() -> ResponseReturnValue:
+    """Keep one person's line of the roster."""
+    email = request.form.get("member", "")
+    member = db.session.scalar(select(Staff).where(Staff.email == email, Staff.active))
+    if member is None:
+        abort(400)
+    problems: dict[str, str] = {}
+    line = db.session.get(Roster, member.id) or Roster(staff_id=member.id)
+    shifts = typed_week(problems, read_week(line.shifts) if line.shifts else _NO_SHIFTS)
+    out_until = _typed_return(problems)
+    if problems:
+        return _show(member, problems)
+    line.takes_requests = "takes_requests" in request.form
+    line.languages = [code for code in web.LANGUAGES if code in request.form.getlist("languages")]
+    line.shifts = [write_span(span) for span in shifts] if any(shifts) else None
+    line.out_until = out_until
+    db.session.add(line)
+    db.session.commit()
+    flash(gettext("Kept for %(name)s.", name=member.name))
+    return redirect(url_for("dashboard.team"), 303)
+
+
+def _typed_return(problems: dict[str, str]) -> datetime | None:
+    """The start, on the clinic's clock, of the day on which the person is back."""
+    typed = request.form.get("back_on", "").strip()
+    if not typed:
+        return None
+    try:
+        zone = ZoneInfo(web.settings().clinic.time_zone)
+        return datetime.combine(date.fromisoformat(typed), time(), zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        problems["back_on"] = gettext("Give a day such as 2026-12-24.")
+        return None
+
+
+def _show(
+    wrong: Staff | None = None, problems: Mapping[str, str] | None = None
+) -> ResponseReturnValue:
+    now = web.now()
+    rules = clock.read_rules(db.session(), web.settings().clinic.time_zone)
+    members = db.session.scalars(
+        select(Staff)
+        .where(Staff.active)
+        .options(lazyload(Staff.roles))
+        .order_by(Staff.name, Staff.id)
+        .limit(100)
+    ).all()
+    lines = {line.staff_id: line for line in db.session.scalars(select(Roster))}
+    on_duty = {line.staff_id for line in assignment.on_duty(db.session(), rules, now)}
+    page = render_template(
+        "dashboard/settings_team.html",
+        members=[
+            (member, line, read_week(line.shifts) if line and line.shifts else _NO_SHIFTS)
+            for member in members
+            for line in (lines.get(member.id),)
+        ],
+        on_duty=on_duty,
+        day_names=day_names(),
+        languages=web.LANGUAGES,
+        now=now,
+        wrong=wrong,
+        problems=problems or {},
+        form=request.form,
+    )
+    return page, 422 if problems else 200

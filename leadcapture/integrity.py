@@ -1,0 +1,107 @@
+"""Integrity: are the database's pages whole; where they are not, nothing more is written."""
+
+import contextlib
+import sqlite3
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+FILE = "database-damaged"
+EVERY = timedelta(days=1)
+LONGEST = 120.0
+_PROGRESS = 10_000
+
+
+def is_damaged(data_dir: Path) -> bool:
+    """True once a look has found damage, until a later look finds none. Asked at every write."""
+    return (data_dir / FILE).exists()
+
+
+def check(engine: Engine, data_dir: Path, longest: float = LONGEST) -> bool | None:
+    """Look at the database for ``longest`` seconds, and remember beside it what was found.
+
+    True where it is whole, None where time ran out before the end: then what was known stays.
+    """
+    if engine.dialect.name == "sqlite":
+        whole = _is_whole_sqlite(make_url(str(engine.url)).database or "", longest)
+    else:
+        whole = _is_whole_postgresql(engine, longest)
+    if whole:
+        (data_dir / FILE).unlink(missing_ok=True)
+    elif whole is False:
+        # The database itself cannot be trusted with this.
+        (data_dir / FILE).write_text("Mend the database or restore a backup.\n")
+    return whole
+
+
+class DailyCheck:
+    """Repeats the look once a day in one scheduler process."""
+
+    def __init__(self, engine: Engine, data_dir: Path) -> None:
+        self._engine = engine
+        self._data_dir = data_dir
+        self._last: datetime | None = None
+
+    def check_pages(self, session: Session, now: datetime) -> None:
+        """Look where a day has passed; damage that stands is looked at again each time."""
+        session.rollback()
+        due = self._last is None or now - self._last >= EVERY or now < self._last
+        if due or is_damaged(self._data_dir):
+            check(self._engine, self._data_dir)
+            self._last = now
+
+
+def _is_whole_sqlite(path: str, longest: float) -> bool | None:
+    deadline = time.monotonic() + longest
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as connection:
+        connection.set_progress_handler(lambda: int(time.monotonic() > deadline), _PROGRESS)
+        try:
+            said = connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            is_out_of_time = error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT
+            return None if is_out_of_time or _is_busy(error) else False
+    return bool(said == ("ok",))
+
+
+def _is_busy(error: sqlite3.DatabaseError) -> bool:
+    return error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN)
+
+
+def _is_whole_postgresql(engine: Engine, longest: float) -> bool | None:
+    """By amcheck where the extension stands, and by the checksums that reading verifies."""
+    with engine.connect() as connection:
+        connection.execute(text(f"SET LOCAL statement_timeout = {int(longest * 1000)}"))
+        try:
+            if _failed_checksums(connection):
+                return False
+            if connection.scalar(text("SELECT 1 FROM pg_extension WHERE extname = 'amcheck'")):
+                connection.execute(
+                    text(
+                        "SELECT bt_index_check(c.oid) FROM pg_index i JOIN pg_class c "
+                        "ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam "
+                        "JOIN pg_namespace n ON n.oid = c.relnamespace "
+                        "WHERE a.amname = 'btree' AND n.nspname = 'public' AND i.indisvalid"
+                    )
+                ).all()
+            tables = connection.scalars(
+                text("SELECT format('%I', tablename) FROM pg_tables WHERE schemaname = 'public'")
+            )
+            for table in tables.all():
+                # Each page is read, so each checksum is verified.
+                connection.execute(text(f"SELECT count(*) FROM {table}"))  # noqa: S608
+        except SQLAlchemyError as error:
+            code = getattr(getattr(error, "orig", None), "sqlstate", "") or ""
+            # 57014: out of time. XX001, XX002: a page or an index is corrupt.
+            return False if code.startswith("XX") else None
+    return True
+
+
+def _failed_checksums(connection: Connection) -> bool:
+    failures = text(
+        "SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()"
+    )
+    return bool(connection.scalar(failures))

@@ -1,0 +1,44 @@
+"""Stopping: a person wants no more follow-up letters, by whatever way they say so."""
+
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from leadcapture.leads import timeline
+from leadcapture.models import Consent, ConsentKind, Lead, MessageKind, SuppressionScope
+from leadcapture.outbox import stops
+
+
+def stop_follow_ups(session: Session, cap_hash: str, now: datetime) -> None:
+    """Stop follow-up letters to this address for ever, its lead known, unknown or erased."""
+    had_stopped = stops.is_suppressed(session, cap_hash, MessageKind.FOLLOW_UP)
+    stops.suppress(session, cap_hash, SuppressionScope.FOLLOW_UPS, "unsubscribed", now)
+    for lead in session.scalars(select(Lead).where(Lead.cap_hash == cap_hash)):
+        withdraw_follow_ups(session, lead, now)
+        if not had_stopped:
+            timeline.record(session, lead.id, "unsubscribed", now)
+
+
+def stop_all_mail(session: Session, cap_hash: str, message_id: int, now: datetime) -> bool:
+    """Stop all mail to an address whose owner complained; False where they had before."""
+    had_stopped = stops.is_suppressed(session, cap_hash, MessageKind.PACKET)
+    stops.suppress(session, cap_hash, SuppressionScope.ALL, "complained", now)
+    for lead in session.scalars(select(Lead).where(Lead.cap_hash == cap_hash)):
+        withdraw_follow_ups(session, lead, now)
+        if not had_stopped:
+            timeline.record(session, lead.id, "complained", now, message_id=message_id)
+    return not had_stopped
+
+
+def withdraw_follow_ups(session: Session, lead: Lead, now: datetime) -> None:
+    """End every consent to follow-ups that this lead gave."""
+    session.execute(
+        update(Consent)
+        .where(
+            Consent.lead_id == lead.id,
+            Consent.kind == ConsentKind.FOLLOW_UPS,
+            Consent.withdrawn_at.is_(None),
+        )
+        .values(withdrawn_at=now)
+    )

@@ -1,0 +1,159 @@
+"""The sweeper: every 15 minutes it looks for what broke an invariant, and tells staff."""
+
+import logging
+import unicodedata
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy.orm import Session
+
+from leadcapture.database import reading
+from leadcapture.models import AuditEntry, Heartbeat, Message, Request, Screening
+from leadcapture.outbox import invariants
+from leadcapture.outbox.alerts import clear_alerts, open_subjects, raise_alert
+
+log = logging.getLogger(__name__)
+
+INVARIANTS = tuple(f"I{number}" for number in range(1, 11))
+EVERY = timedelta(minutes=15)
+SWEPT = "swept"
+SHOWN = 100
+# The watch comes by each minute: a tick that is a little early still sweeps.
+_SLACK = timedelta(seconds=30)
+# Rows that were being written at the last sweep carry an instant from before it.
+_OVERLAP = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, order=True)
+class Violation:
+    """An invariant (``I1`` … ``I10``), the word for what broke it, and the row's reference.
+
+    ``subject`` is a message's reference, a request's receipt, or the name of a trigger.
+    """
+
+    invariant: str
+    what: str
+    subject: str
+    lead_id: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.invariant} {self.what} {self.subject}"
+
+
+def violations(
+    session: Session,
+    now: datetime,
+    since: datetime | None = None,
+    *,
+    also: Collection[str] = (),
+) -> list[Violation]:
+    """What breaks an invariant, a hundred of each kind at most; reads only.
+
+    Looks at every row; with ``since``, at open messages, at what changed since then, and at the
+    references in ``also``. The hashes of the audit chain are another question: `audit.verify`.
+    """
+    scope = _scope(session, now, since, also)
+    found = set(_found_here(session, scope))
+    for check in invariants.CHECKS:
+        for ref, lead_id in session.execute(check.question(scope).limit(SHOWN)):
+            found.add(Violation(check.invariant, check.what, ref, lead_id))
+    return sorted(found, key=lambda one: (INVARIANTS.index(one.invariant), one.what, one.subject))
+
+
+def sweep(session: Session, now: datetime) -> None:
+    """Every 15 minutes, by whichever process comes first: raise what broke, clear what is gone."""
+    with reading():
+        session.rollback()
+        last = session.scalar(select(Heartbeat.at).where(Heartbeat.job == SWEPT))
+        if last is not None and timedelta(0) <= now - last < EVERY - _SLACK:
+            return
+        standing = {kind: open_subjects(session, kind_of(kind)) for kind in INVARIANTS}
+        found = violations(
+            session,
+            now,
+            last - _OVERLAP if last and last <= now else None,
+            also=set().union(*standing.values()),
+        )
+        session.rollback()
+    for violation in found:
+        kind = kind_of(violation.invariant)
+        if raise_alert(session, kind, violation.subject, now, violation.lead_id):
+            log.error("the ledger is broken: %s", violation)
+    for invariant in INVARIANTS:
+        broken = [one.subject for one in found if one.invariant == invariant]
+        if len(broken) < SHOWN:
+            clear_alerts(session, kind_of(invariant), now, broken)
+    session.merge(Heartbeat(job=SWEPT, at=now, ok=not found, error=""))
+
+
+def kind_of(invariant: str) -> str:
+    """The kind of the tasks about an invariant: ``sweep_i4``."""
+    return f"sweep_{invariant.lower()}"
+
+
+def _scope(
+    session: Session, now: datetime, since: datetime | None, also: Collection[str]
+) -> invariants.Scope:
+    if since is None:
+        return invariants.Scope(true(), true(), now, whole=True)
+    return invariants.Scope(
+        _changed_messages(session, since, also), _new_requests(since, also), now, whole=False
+    )
+
+
+def _changed_messages(
+    session: Session, since: datetime, also: Collection[str]
+) -> ColumnElement[bool]:
+    """The audit says what changed: its ids grow with time, as its instants nearly do."""
+    before = session.scalar(
+        select(AuditEntry.id).where(AuditEntry.at < since).order_by(AuditEntry.id.desc()).limit(1)
+    )
+    changed = select(AuditEntry.message_id).where(
+        AuditEntry.id > (before or 0), AuditEntry.message_id.is_not(None)
+    )
+    named = select(Message.id).where(Message.ref.in_(also))
+    return Message.id.in_(changed.union(named))
+
+
+def _new_requests(since: datetime, also: Collection[str]) -> ColumnElement[bool]:
+    new = select(Request.id).where(
+        Request.screening.in_(tuple(Screening)), Request.created_at >= since
+    )
+    return Request.id.in_(new.union(select(Request.id).where(Request.receipt.in_(also))))
+
+
+def _found_here(session: Session, scope: invariants.Scope) -> Iterator[Violation]:
+    """What the database alone cannot decide."""
+    for name in invariants.missing_triggers(session):
+        yield Violation("I10", "trigger_missing", name)
+    for row in session.execute(invariants.suppressed_sendings(scope).limit(SHOWN)):
+        if row.at - row.created_at > invariants.STOP_GRACE:
+            yield Violation("I7", "left_after_stop", row.ref, row.lead_id)
+    for row in session.execute(invariants.foreign_recipients(scope).limit(SHOWN)):
+        if _is_foreign(row):
+            yield Violation("I8", "not_the_leads_address", row.ref, row.lead_id)
+    if scope.whole:
+        counted, highest = session.execute(
+            select(func.count(AuditEntry.position), func.max(AuditEntry.position))
+        ).one()
+        if counted != (highest or 0):
+            yield Violation("I10", "chain_torn", "audit")
+
+
+def _is_foreign(row: Any) -> bool:
+    """True where the recipient is neither the lead's address nor the one typed in the request."""
+    ours = {_plain(row.email), _plain(row.email_typed or "")}
+    return _plain(row.recipient) not in ours
+
+
+def _plain(address: str) -> str:
+    """One spelling of an address: without regard to case, Unicode forms and Punycode."""
+    local, _, domain = unicodedata.normalize("NFKC", address.strip()).casefold().rpartition("@")
+    try:
+        domain = domain.encode("ascii").decode("idna")
+    except UnicodeError:
+        domain = unicodedata.normalize("NFKC", domain)
+    return f"{local}@{domain}"

@@ -1,0 +1,205 @@
+"""Gates of domains and of all mail, and what staff hear of them, on both databases."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from leadcapture.database import open_session
+from leadcapture.models import Gate, Message, MessageKind, MessageState, Pace, Task
+from leadcapture.outbox import gates, ledger
+from leadcapture.outbox.dispatch import Dispatcher
+from leadcapture.outbox.relay import RelaySession
+from leadcapture.settings import Settings
+from leadcapture.vault import Vault
+from tests.clock import Clock
+from tests.people import a_message
+from tests.post_office import PhaseName, PostOffice
+
+SendDue = Callable[[], int]
+
+
+def a_packet(session: Session, to: str, **changes: Any) -> Message:
+    return a_message(session, kind=MessageKind.PACKET, recipient=to, **changes)
+
+
+@pytest.mark.parametrize("phase", ["rcpt", "data", "dot"])
+@pytest.mark.parametrize(("code", "enhanced"), [(421, "4.3.2"), (451, "4.7.1")])
+def test_a_domain_that_asks_for_calm_is_left_alone_and_halved(
+    session: Session,
+    send_due: SendDue,
+    office: PostOffice,
+    clock: Clock,
+    phase: PhaseName,
+    code: int,
+    enhanced: str,
+) -> None:
+    """MD-10: 421 and 4.7.x close the domain's gate and halve its pace for 1 h."""
+    a_packet(session, "one@busy.example")
+    second = a_packet(session, "two@busy.example")
+    other = a_packet(session, "three@calm.example")
+    office.at(phase, to="one@busy.example").reply(code, enhanced, times=1)
+    send_due()
+    assert [letter.recipients[0] for letter in office.letters] == [other.recipient]
+    assert session.get_one(Gate, "domain:busy.example").closed_until == (
+        clock.now + gates.DEFERRED_FOR
+    )
+    slowed = session.get_one(Pace, "domain:busy.example").slowed_until
+    assert slowed == clock.now + timedelta(hours=1)
+    session.refresh(second)
+    assert (second.state, second.attempts) == (MessageState.QUEUED, 0)
+    clock.advance(gates.DEFERRED_FOR + timedelta(minutes=5))
+    send_due()
+    assert len(office.letters) == 3
+
+
+@pytest.mark.parametrize("phase", ["connect", "ehlo", "mail"])
+def test_a_relay_that_is_closing_shuts_no_domain(
+    session: Session, send_due: SendDue, office: PostOffice, phase: PhaseName
+) -> None:
+    """421 before any recipient is known is the relay's own."""
+    a_packet(session, "one@busy.example")
+    office.at(phase).reply(421, "4.3.2", times=1)
+    send_due()
+    assert not session.scalars(select(Gate).where(Gate.name.startswith("domain:"))).all()
+    assert session.get(Pace, "domain:busy.example") is None
+
+
+@pytest.mark.parametrize("words", ["5.7.1 no", "blocked by policy"])
+def test_three_policy_refusals_in_an_hour_shut_a_domain_for_four(
+    session: Session, send_due: SendDue, office: PostOffice, clock: Clock, words: str
+) -> None:
+    """MD-06: they fail and suppress nobody; what waits for the domain waits four hours."""
+    for number in range(3):
+        a_packet(session, f"n{number}@strict.example")
+    office.at("rcpt", to="@strict.example").reply(550, "", words, times=3)
+    send_due()
+    assert session.scalars(select(Message.state)).all() == [MessageState.FAILED] * 3
+    late = a_packet(session, "late@strict.example")
+    other = a_packet(session, "n@calm.example")
+    clock.advance(timedelta(hours=3, minutes=59))
+    send_due()
+    assert [letter.recipients[0] for letter in office.letters] == [other.recipient]
+    clock.advance(timedelta(minutes=2))
+    send_due()
+    assert office.letters_to(late.recipient)
+
+
+def test_two_policy_refusals_or_three_in_two_hours_shut_nothing(
+    session: Session, send_due: SendDue, office: PostOffice, clock: Clock
+) -> None:
+    """MD-06: three an hour, not fewer."""
+    office.at("rcpt").refuse("5.7.1")
+    for number in range(3):
+        a_packet(session, f"n{number}@strict.example")
+        send_due()
+        clock.advance(timedelta(minutes=45))
+    assert session.get(Gate, "domain:strict.example") is None
+
+
+def test_a_queue_that_is_held_tells_staff_until_it_is_opened(
+    session: Session, send_due: SendDue, office: PostOffice, clock: Clock
+) -> None:
+    """MD-06: hold the queue, alert."""
+    packet = a_packet(session, "one@calm.example")
+    office.at("mail").refuse("5.7.1", times=1)
+    send_due()
+    task = session.scalars(select(Task)).one()
+    assert (task.kind, task.done_at) == (gates.ALERT, None)
+    gates.open_gate(session, gates.QUEUE, clock.now)
+    send_due()
+    session.refresh(task)
+    assert task.done_at == clock.now
+    assert office.letters_to(packet.recipient)
+
+
+def test_a_pause_between_claim_and_intent_keeps_the_letter(
+    engine: Engine,
+    session: Session,
+    settings: Settings,
+    vault: Vault,
+    clock: Clock,
+    office: PostOffice,
+) -> None:
+    """DELIVERY: the intent's guard. The body is on its way, a pause commits, the dot is never
+    sent; the letter waits, and no attempt is counted."""
+    packet = a_packet(session, "one@calm.example")
+    session.commit()
+
+    class PausedInTime(RelaySession):
+        def send(
+            self,
+            sender: str,
+            recipient: str,
+            letter: bytes,
+            intent: Callable[[], bool],
+            envid: str = "",
+        ) -> bool:
+            def late_intent() -> bool:
+                with open_session(engine) as other:
+                    gates.hold_queue(other, "told", clock.now)
+                    other.commit()
+                return intent()
+
+            return super().send(sender, recipient, letter, late_intent, envid)
+
+    relay = PausedInTime(settings.relay, "clinic.example", timeout=5)
+    dispatcher = Dispatcher(engine, settings, vault, relay, clock)
+    dispatcher.send_due()
+    assert dispatcher.send_due() == 0
+    assert office.letters == []
+    session.refresh(packet)
+    assert (packet.state, packet.attempts) == (MessageState.QUEUED, 0)
+
+
+def test_an_intent_after_the_claims_own_deadline_is_refused(session: Session, clock: Clock) -> None:
+    """DELIVERY: claimed → sending only where the own deadline has not passed."""
+    a_packet(session, "one@calm.example")
+    claimed = ledger.claim_next(session, clock.now)
+    assert claimed is not None
+    clock.advance(ledger.CLAIM_LEASE)
+    assert not ledger.declare_intent(session, claimed, "0" * 64, clock.now)
+
+
+def test_staff_hear_of_a_packet_that_waits_for_four_hours(
+    session: Session, send_due: SendDue, office: PostOffice, clock: Clock
+) -> None:
+    """MD-05: told at 4 h, once, whether it was tried in vain or never."""
+    tried = a_packet(session, "one@calm.example")
+    office.at("rcpt").defer()
+    send_due()
+    untried = a_packet(session, "two@calm.example")
+    session.commit()
+    clock.advance(timedelta(hours=3, minutes=59))
+    assert ledger.tell_of_delay(session, clock.now) == 0
+    clock.advance(timedelta(minutes=2))
+    assert ledger.tell_of_delay(session, clock.now) == 2
+    session.commit()
+    assert ledger.tell_of_delay(session, clock.now) == 0
+    told = session.scalars(select(Task.message_id).where(Task.kind == "letter_late"))
+    assert set(told) == {tried.id, untried.id}
+
+
+def test_a_packet_that_came_too_late_is_a_task_for_staff(
+    session: Session, send_due: SendDue, clock: Clock
+) -> None:
+    """DELIVERY: expired, staff task if a packet."""
+    late = a_packet(session, "one@calm.example", not_after=clock.now - timedelta(seconds=1))
+    send_due()
+    session.refresh(late)
+    assert late.state is MessageState.EXPIRED
+    assert session.scalars(select(Task.kind)).all() == ["letter_expired"]
+
+
+def test_gates_of_domains_that_stand_open_are_forgotten(session: Session, clock: Clock) -> None:
+    gates.note_domain_deferral(session, "busy.example", "rcpt_421", clock.now)
+    gates.hold_queue(session, "told", clock.now)
+    session.commit()
+    gates.forget_old_gates(session, clock.now + timedelta(minutes=30))
+    assert session.get(Gate, "domain:busy.example") is not None
+    gates.forget_old_gates(session, clock.now + timedelta(hours=2))
+    session.expire_all()
+    assert session.scalars(select(Gate.name)).all() == [gates.QUEUE]

@@ -1,0 +1,106 @@
+"""`leadcapture queue`: how many messages, in which state, for how long (OP-02)."""
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine, insert
+from sqlalchemy.orm import Session
+
+from leadcapture.database import reading
+from leadcapture.models import Message, MessageKind, MessageState, Pace
+from leadcapture.outbox import gates
+from leadcapture.outbox.queue import new_ref
+from leadcapture.queue_table import HEADS, read_queue
+from tests.clock import TUESDAY_MORNING
+from tests.people import a_message
+from tests.served import run_command, service_environ
+
+NOW = TUESDAY_MORNING
+
+
+def test_each_message_stands_once_under_its_age(session: Session) -> None:
+    """OP-02."""
+    for ago in (-3600, 10, 600, 1800, 7200, 200_000, 200_000):
+        a_message(session, due_at=NOW - timedelta(seconds=ago))
+    held = NOW - timedelta(minutes=5)
+    a_message(session, state=MessageState.HELD, state_at=held)
+    a_message(session, state=MessageState.SENT)
+    found = read_queue(session, NOW)
+    assert [dict(zip(HEADS, row, strict=True)) for row in found.rows] == [
+        {
+            "state": "queued",
+            "later": "1",
+            "< 1 min": "1",
+            "< 15 min": "1",
+            "< 1 h": "1",
+            "< 1 d": "1",
+            "older": "2",
+            "all": "7",
+        },
+        dict.fromkeys(HEADS, "") | {"state": "sent", "all": "1"},
+        dict.fromkeys(HEADS, "·") | {"state": "held", "< 15 min": "1", "all": "1"},
+    ]
+
+
+def test_what_keeps_mail_back_is_named(session: Session) -> None:
+    gates.hold_queue(session, "mail_553", NOW)
+    gates.note_relay_down(session, "connect_lost", NOW - timedelta(hours=1))
+    session.flush()
+    found = read_queue(session, NOW)
+    assert found.gates == [("queue", "mail_553", "2026-03-03T15:00:00+00:00", "a person")]
+
+
+def test_a_pace_in_use_is_named(session: Session) -> None:
+    """MD-10."""
+    slow, rested = NOW + timedelta(hours=1), NOW - timedelta(minutes=1)
+    session.add(Pace(name="domain:gmail.com", full_at=NOW + timedelta(seconds=42)))
+    session.add(Pace(name="domain:cox.net", full_at=rested, slowed_until=slow))
+    session.add(Pace(name="relay", full_at=rested))
+    session.flush()
+    assert read_queue(session, NOW).paces == [
+        ("domain:gmail.com", "42 s", ""),
+        ("domain:cox.net", "0 s", "2026-03-03T16:00:00+00:00"),
+    ]
+
+
+def test_a_hundred_thousand_messages_are_counted_within_a_second(
+    engine: Engine, session: Session
+) -> None:
+    """OP-02: by index alone; the target is a second, the test allows for a busy machine."""
+    one = a_message(session, kind=MessageKind.PACKET)
+    session.flush()
+    like = {c.key: getattr(one, c.key) for c in Message.__table__.columns if c.key != "id"}
+    states = (MessageState.SENT, MessageState.SENT, MessageState.QUEUED, MessageState.SENT)
+    session.execute(
+        insert(Message),
+        [
+            like
+            | {
+                "ref": (ref := new_ref()),
+                "dedupe_key": ref,
+                "mail_id": ref,
+                "state": states[number % 4],
+                "due_at": NOW - timedelta(seconds=number),
+            }
+            for number in range(100_000)
+        ],
+    )
+    session.commit()
+    began = time.perf_counter()
+    with reading():
+        found = read_queue(session, NOW)
+    took = time.perf_counter() - began
+    session.rollback()
+    assert sum(int(row[-1]) for row in found.rows) == 100_001
+    assert took < 2, f"{took:.2f} s"
+
+
+def test_the_command_prints_one_table(database_url: str, session: Session, tmp_path: Path) -> None:
+    a_message(session)
+    gates.hold_queue(session, "auth_535", NOW)
+    session.commit()
+    printed = run_command(
+        ["queue"], service_environ(tmp_path, database_url, port=8000, smtp_port=25)
+    )
+    assert "queued" in printed and "auth_535" in printed and "a person" in printed
