@@ -133,5 +133,7 @@ def beside_or_inside(name: str) -> Path:
 def register(app: Flask) -> None:
     """Hook what is shared into the application."""
     app.before_request(refuse_other_sites)
+    # The thread serves others after this request, and some of them write.
+    app.teardown_request(lambda _error: database.begin_reading(False))
     app.after_request(add_headers)
     app.jinja_env.globals["asset"] = asset

@@ -70,7 +70,7 @@ def test_without_a_line_that_proves_itself_nothing_is_said(
     assert (message.state, message.attempts) == (MessageState.QUEUED, 0)
     gate = session.scalars(select(Gate)).one()
     assert (gate.name, gate.reason, gate.closed_until) == ("queue", reason, None)
-    assert words._REASON[reason]
+    assert words.REASON[reason]
 
 
 def test_over_a_line_that_proves_itself_the_letter_leaves(tmp_path: Path) -> None:

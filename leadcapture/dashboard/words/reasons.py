@@ -1,101 +1,8 @@
-"""Words: what staff read for each word that the rooms below keep in the database."""
+"""Reasons: why something stands still or went wrong, each with one safe thing to do."""
 
 from collections.abc import Mapping
 
-from flask_babel import LazyString, gettext, lazy_gettext, ngettext
-
-from leadcapture.models import Message, MessageKind, TimelineEntry
-
-STATUS: Mapping[str, LazyString] = {
-    "held": lazy_gettext("Held"),
-    "new": lazy_gettext("New"),
-    "contacted": lazy_gettext("Contacted"),
-    "booked": lazy_gettext("Booked"),
-    "patient": lazy_gettext("Patient"),
-    "closed": lazy_gettext("Closed"),
-}
-
-CLOSED_REASON: Mapping[str, LazyString] = {
-    "unknown_kind": lazy_gettext(
-        "A newer version of this service wrote it, and this one does not know it. It can go out "
-        "when the newer version runs again."
-    ),
-    "not_interested": lazy_gettext("Not interested"),
-    "not_a_candidate": lazy_gettext("Not a candidate"),
-    "cost": lazy_gettext("Cost"),
-    "treated_elsewhere": lazy_gettext("Treated elsewhere"),
-    "unreachable": lazy_gettext("Cannot be reached"),
-    "not_a_person": lazy_gettext("Not a person"),
-    "other": lazy_gettext("Other"),
-}
-
-CONDITION: Mapping[str, LazyString] = {
-    "autoimmune": lazy_gettext("Autoimmune"),
-    "osteoarthritis": lazy_gettext("Osteoarthritis and joints"),
-    "athletes": lazy_gettext("Athletes' recovery"),
-    "other": lazy_gettext("Something else"),
-    "not_sure": lazy_gettext("Not sure"),
-}
-
-CALL: Mapping[str, LazyString] = {
-    "reached": lazy_gettext("Reached"),
-    "left_message": lazy_gettext("Left a message"),
-    "no_answer": lazy_gettext("No answer"),
-}
-
-CHANNEL: Mapping[str, LazyString] = {
-    "web": lazy_gettext("Form"),
-    "embed": lazy_gettext("Form on another page"),
-    "api": lazy_gettext("Another site"),
-    "mail": lazy_gettext("Email"),
-    "phone": lazy_gettext("Telephone"),
-}
-
-CONTACT_BY: Mapping[str, LazyString] = {
-    "phone": lazy_gettext("wants a call"),
-    "email": lazy_gettext("wants an email"),
-    "whatsapp": lazy_gettext("wants a WhatsApp message"),
-    "text": lazy_gettext("wants a text message"),
-}
-
-CONTACT_TIME: Mapping[str, LazyString] = {
-    "morning": lazy_gettext("in the morning"),
-    "afternoon": lazy_gettext("in the afternoon"),
-    "evening": lazy_gettext("in the evening"),
-    "any": lazy_gettext("at any time"),
-}
-
-CONSENT: Mapping[str, LazyString] = {
-    "health": lazy_gettext("Health answers, by ordinary email"),
-    "follow_ups": lazy_gettext("Follow-up letters"),
-}
-
-LETTER: Mapping[str, LazyString] = {
-    "packet": lazy_gettext("Packet"),
-    "packet_link": lazy_gettext("Link to the packet"),
-    "follow_up": lazy_gettext("Follow-up"),
-    "staff_alert": lazy_gettext("Alert to staff"),
-}
-
-MESSAGE_STATE: Mapping[str, LazyString] = {
-    "queued": lazy_gettext("Will be sent"),
-    "claimed": lazy_gettext("Being sent"),
-    "sending": lazy_gettext("Being sent"),
-    "sent": lazy_gettext("Sent"),
-    "failed": lazy_gettext("Failed"),
-    "uncertain": lazy_gettext("Uncertain"),
-    "held": lazy_gettext("Held"),
-    "cancelled": lazy_gettext("Cancelled"),
-    "suppressed": lazy_gettext("Not sent"),
-    "expired": lazy_gettext("Came too late"),
-    "bounced": lazy_gettext("Came back"),
-}
-
-PACKET_NOTE: Mapping[str, LazyString] = {
-    "suppressed": lazy_gettext("No packet was sent: this address gets no mail from us."),
-    "sent_today": lazy_gettext("No packet was sent: one went to this address today."),
-    "sent_often": lazy_gettext("No packet was sent: this address got several this month."),
-}
+from flask_babel import LazyString, gettext, lazy_gettext
 
 HELD_REQUEST: Mapping[str, LazyString] = {
     "honeypot": lazy_gettext("Looks like a robot: it filled in a field that people cannot see."),
@@ -181,7 +88,11 @@ TASK: Mapping[str, LazyString] = {
     ),
 }
 
-_REASON: Mapping[str, LazyString] = {
+REASON: Mapping[str, LazyString] = {
+    "unknown_kind": lazy_gettext(
+        "A newer version of this service wrote it, and this one does not know it. It can go out "
+        "when the newer version runs again."
+    ),
     "restored_copy": lazy_gettext("This database may be a restored or cloned copy."),
     "nonsense": lazy_gettext("The mail server answered several times with nothing sensible."),
     "doubt_twice": lazy_gettext(
@@ -275,8 +186,8 @@ def why(reason: str) -> str:
     """
     if not reason:
         return ""
-    if reason in _REASON:
-        return str(_REASON[reason])
+    if reason in REASON:
+        return str(REASON[reason])
     phase, _, answer = reason.partition("_")
     if phase not in _REFUSED:
         return str(gettext("Reason: %(reason)s.", reason=reason))
@@ -284,101 +195,3 @@ def why(reason: str) -> str:
         if answer.startswith(status):
             return str(sentence)
     return str(_REFUSED[phase])
-
-
-def of(table: Mapping[str, LazyString], word: str) -> str:
-    """The words for a word; an unknown one stands for itself, with spaces."""
-    return str(table[word]) if word in table else word.replace("_", " ")
-
-
-def step_of(step: str) -> str:
-    """A follow-up's step: ``day 3`` for ``day-3``."""
-    day = step.removeprefix("day-")
-    return str(gettext("day %(day)s", day=day)) if day.isdigit() else step
-
-
-def wish(contact_by: str, contact_time: str) -> str:
-    """How and when the person asked to be reached, or nothing."""
-    if contact_by:
-        return " ".join((of(CONTACT_BY, contact_by), of(CONTACT_TIME, contact_time))).strip()
-    if contact_time:
-        return str(gettext("best reached %(time)s", time=of(CONTACT_TIME, contact_time)))
-    return ""
-
-
-def purpose(letter: Message) -> str:
-    """Why a letter that is still to come will be sent."""
-    if letter.kind == MessageKind.FOLLOW_UP:
-        return str(gettext("They agreed to follow-ups. Speaking with them cancels it."))
-    return str(gettext("They asked for it."))
-
-
-def happened(entry: TimelineEntry) -> str:
-    """The sentence for an entry of the timeline; an unknown kind stands for itself."""
-    facts = entry.facts
-    match entry.kind:
-        case "requested":
-            return str(gettext("Asked for information"))
-        case "request_held":
-            return str(gettext("A request was held"))
-        case "status_changed":
-            return _moved(facts)
-        case "call_logged":
-            outcome = of(CALL, str(facts.get("outcome", "")))
-            return str(gettext("Call: %(outcome)s", outcome=outcome)) + _cancelled(facts)
-        case "task_done":
-            return str(gettext("Done: %(task)s", task=of(TASK, str(facts.get("task", "")))))
-        case "assigned_to":
-            return _assigned(facts)
-        case "answered":
-            return str(gettext("Answered by email")) + _cancelled(facts)
-        case "follow_ups_cancelled":
-            return str(gettext("Cancelled the follow-ups")) + _cancelled(facts)
-    return of(_HAPPENED, entry.kind)
-
-
-_HAPPENED: Mapping[str, LazyString] = {
-    "request_released": lazy_gettext("Released the held request"),
-    "request_discarded": lazy_gettext("Discarded the held request"),
-    "address_confirmed": lazy_gettext("Confirmed the address"),
-    "packet_link_asked": lazy_gettext("Asked for a new link to the packet"),
-    "packet_sent_again": lazy_gettext("Sent the packet again"),
-    "unsubscribed": lazy_gettext("Asked for no more follow-ups"),
-    "complained": lazy_gettext(
-        "Called a letter of ours unwanted, says their mail provider; they get no mail any more"
-    ),
-    "letter_delayed": lazy_gettext(
-        "A letter is held up on its way; the mail server goes on trying"
-    ),
-    "resubscribed": lazy_gettext("Asked for follow-ups again"),
-    "note_added": lazy_gettext("Note"),
-    "assigned": lazy_gettext("Took over the lead"),
-    "letter_settled": lazy_gettext("Settled a letter that stood still"),
-}
-
-
-def _assigned(facts: Mapping[str, object]) -> str:
-    name = str(facts.get("to", ""))
-    match facts.get("why"):
-        case "round":
-            return str(gettext("Assigned to %(name)s, whose turn it was", name=name))
-        case "out":
-            return str(gettext("Handed over to %(name)s, because the owner is out", name=name))
-    return str(gettext("Assigned to %(name)s", name=name))
-
-
-def _moved(facts: Mapping[str, object]) -> str:
-    status = of(STATUS, str(facts.get("to", "")))
-    reason = str(facts.get("reason", ""))
-    sentence = str(gettext("Moved to %(status)s", status=status))
-    if reason:
-        sentence += f": {of(CLOSED_REASON, reason).lower()}"
-    return sentence + _cancelled(facts)
-
-
-def _cancelled(facts: Mapping[str, object]) -> str:
-    number = facts.get("follow_ups_cancelled", 0)
-    if not isinstance(number, int) or number == 0:
-        return ""
-    told = ngettext("%(num)d follow-up cancelled", "%(num)d follow-ups cancelled", number)
-    return f" ({told})"

@@ -1,0 +1,80 @@
+"""Events: a sentence for each entry of a timeline."""
+
+from collections.abc import Mapping
+
+from flask_babel import LazyString, gettext, lazy_gettext, ngettext
+
+from leadcapture.dashboard.words.reasons import TASK
+from leadcapture.dashboard.words.terms import CALL, CLOSED_REASON, STATUS, of
+from leadcapture.models import TimelineEntry
+
+
+def happened(entry: TimelineEntry) -> str:
+    """The sentence for an entry of the timeline; an unknown kind stands for itself."""
+    facts = entry.facts
+    match entry.kind:
+        case "requested":
+            return str(gettext("Asked for information"))
+        case "request_held":
+            return str(gettext("A request was held"))
+        case "status_changed":
+            return _moved(facts)
+        case "call_logged":
+            outcome = of(CALL, str(facts.get("outcome", "")))
+            return str(gettext("Call: %(outcome)s", outcome=outcome)) + _cancelled(facts)
+        case "task_done":
+            return str(gettext("Done: %(task)s", task=of(TASK, str(facts.get("task", "")))))
+        case "assigned_to":
+            return _assigned(facts)
+        case "answered":
+            return str(gettext("Answered by email")) + _cancelled(facts)
+        case "follow_ups_cancelled":
+            return str(gettext("Cancelled the follow-ups")) + _cancelled(facts)
+    return of(_HAPPENED, entry.kind)
+
+
+_HAPPENED: Mapping[str, LazyString] = {
+    "request_released": lazy_gettext("Released the held request"),
+    "request_discarded": lazy_gettext("Discarded the held request"),
+    "address_confirmed": lazy_gettext("Confirmed the address"),
+    "packet_link_asked": lazy_gettext("Asked for a new link to the packet"),
+    "packet_sent_again": lazy_gettext("Sent the packet again"),
+    "unsubscribed": lazy_gettext("Asked for no more follow-ups"),
+    "complained": lazy_gettext(
+        "Called a letter of ours unwanted, says their mail provider; they get no mail any more"
+    ),
+    "letter_delayed": lazy_gettext(
+        "A letter is held up on its way; the mail server goes on trying"
+    ),
+    "resubscribed": lazy_gettext("Asked for follow-ups again"),
+    "note_added": lazy_gettext("Note"),
+    "assigned": lazy_gettext("Took over the lead"),
+    "letter_settled": lazy_gettext("Settled a letter that stood still"),
+}
+
+
+def _assigned(facts: Mapping[str, object]) -> str:
+    name = str(facts.get("to", ""))
+    match facts.get("why"):
+        case "round":
+            return str(gettext("Assigned to %(name)s, whose turn it was", name=name))
+        case "out":
+            return str(gettext("Handed over to %(name)s, because the owner is out", name=name))
+    return str(gettext("Assigned to %(name)s", name=name))
+
+
+def _moved(facts: Mapping[str, object]) -> str:
+    status = of(STATUS, str(facts.get("to", "")))
+    reason = str(facts.get("reason", ""))
+    sentence = str(gettext("Moved to %(status)s", status=status))
+    if reason:
+        sentence += f": {of(CLOSED_REASON, reason).lower()}"
+    return sentence + _cancelled(facts)
+
+
+def _cancelled(facts: Mapping[str, object]) -> str:
+    number = facts.get("follow_ups_cancelled", 0)
+    if not isinstance(number, int) or number == 0:
+        return ""
+    told = ngettext("%(num)d follow-up cancelled", "%(num)d follow-ups cancelled", number)
+    return f" ({told})"
