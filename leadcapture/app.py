@@ -13,6 +13,7 @@ from leadcapture import (
     errors,
     health,
     languages,
+    limits,
     mailbox,
     metrics,
     public,
@@ -37,7 +38,7 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = web.utc_now) 
         apply_rules(db.engine)
     Migrate(app, db, directory=str(web.migrations_folder()), render_as_batch=True)
     web.register(app)
-    for room in (languages, errors, health, metrics, public, accounts, dashboard):
+    for room in (languages, errors, limits, health, metrics, public, accounts, dashboard):
         room.register(app)
     if settings.mailbox_dir is not None:
         mailbox.register(app)

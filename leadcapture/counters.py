@@ -29,7 +29,7 @@ def storage_uri(folder: Path) -> str:
 
 
 class FileCounters(Storage):
-    """Fixed windows for Flask-Limiter, counted by SQLite over all workers (AB-04).
+    """Fixed windows, counted by SQLite over all workers (AB-04).
 
     The file is not synced: a power cut may forget the last counts, which is harmless, and a
     count costs a twentieth of a millisecond.

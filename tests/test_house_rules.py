@@ -37,6 +37,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 ASIDE = {
     # Staff pages ask who is signed in, and what that role may see.
     ("dashboard", "accounts"),
+    # A counter that fails is logged as every failure is.
+    ("limits", "errors"),
 }
 KNOWS_FLASK = {
     "app",

@@ -268,7 +268,7 @@ def test_nothing_is_written_where_any_statement_fails(
             failing += 1
     finally:
         event.remove(engine, "before_cursor_execute", fail)
-    assert failing > 8, "every statement had its turn"
+    assert failing > 5, "every statement had its turn"
     assert counts(session) == before
 
 

@@ -3,22 +3,20 @@
 from datetime import timedelta
 from typing import Any
 
-from flask import Flask, abort, current_app, redirect, request, session, url_for
+from flask import Flask, abort, redirect, request, session, url_for
 from flask.typing import ResponseValue
-from flask_limiter.util import get_remote_address
 from flask_security import LoginForm, Security, SQLAlchemyUserDatastore
 from flask_wtf import CSRFProtect
-from limits import parse
-from limits.strategies import FixedWindowRateLimiter
 
 from leadcapture import web
 from leadcapture.accounts.passwords import SHORTEST, Rules
-from leadcapture.counters import FileCounters, storage_uri
 from leadcapture.database import db
+from leadcapture.limits import client_network, seconds_to_wait
 from leadcapture.models import Role, Staff
 
+STAFF_ROOMS = ("security", "accounts", "dashboard")
+
 _WANTED = "wanted"
-_TRIES = "leadcapture.sign_in_tries"
 
 
 class SignInForm(LoginForm):
@@ -34,20 +32,31 @@ def register(app: Flask) -> None:
     if "public" in app.blueprints:
         # The patient's form has a signed token of its own that outlives a session.
         csrf.exempt(app.blueprints["public"])
-    with app.app_context():
-        counters = FileCounters(storage_uri(web.settings().data_dir))
-    app.extensions[_TRIES] = FixedWindowRateLimiter(counters)
+    before = list(app.before_request_funcs.setdefault(None, []))
     guard = Security(
         app,
         SQLAlchemyUserDatastore(db, Staff, Role),
         login_form=SignInForm,
         password_util_cls=Rules,
     )
+    _keep_to_staff(app, before)
     guard.want_json(lambda _request: False)
     guard.unauthn_handler(_ask_to_sign_in)
     guard.unauthz_handler(_refuse)
     app.before_request(_slow_guessing)
     app.before_request(_refuse_next)
+
+
+def _keep_to_staff(app: Flask, before: list[Any]) -> None:
+    """Move the hooks that came since to the staff's pages: patients are never identified.
+
+    A page of a room that is not named here has no identity, so whatever asks for a role refuses.
+    """
+    hooks = app.before_request_funcs
+    for hook in [hook for hook in hooks[None] if hook not in before]:
+        hooks[None].remove(hook)
+        for room in STAFF_ROOMS:
+            hooks.setdefault(room, []).append(hook)
 
 
 def pop_wanted_page() -> str | None:
@@ -58,8 +67,7 @@ def pop_wanted_page() -> str | None:
 
 def may_guess(whose: str) -> bool:
     """Count one try at a password; False where these were too many."""
-    limit = parse(web.settings().sign_in_limit)
-    return bool(current_app.extensions[_TRIES].hit(limit, whose))
+    return not seconds_to_wait("sign-in", web.settings().sign_in_limit, whose)
 
 
 _CONFIG: dict[str, Any] = {
@@ -108,7 +116,7 @@ def _refuse(_function: str, _roles: list[str] | None) -> ResponseValue:
 def _slow_guessing() -> None:
     if request.endpoint != "security.login" or request.method != "POST":
         return
-    if not may_guess(get_remote_address()):
+    if not may_guess(client_network()):
         abort(429)
 
 

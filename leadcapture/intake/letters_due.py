@@ -3,14 +3,23 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, not_, or_, select, update
 from sqlalchemy.orm import Session
 
+from leadcapture.database import Base
 from leadcapture.leads import follow_ups
 from leadcapture.letters import greeting
 from leadcapture.letters.versions import current_versions
-from leadcapture.models import Lead, Message, MessageKind, MessageState, Request
-from leadcapture.outbox import links, stops
+from leadcapture.models import (
+    Lead,
+    Message,
+    MessageKind,
+    MessageState,
+    Request,
+    Suppression,
+    SuppressionScope,
+)
+from leadcapture.outbox import links
 from leadcapture.outbox.queue import Draft, enqueue, new_ref
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
@@ -18,21 +27,54 @@ from leadcapture.vault import Vault
 UNCONFIRMED_DAILY, UNCONFIRMED_MONTHLY = 1, 3
 CONFIRMED_DAILY, CONFIRMED_MONTHLY = 5, 30
 
-_PACKETS_QUEUED = select(
-    func.count(), func.count().filter(Message.created_at > bindparam("day_ago"))
-).where(
-    Message.cap_hash == bindparam("cap_hash"),
-    Message.kind.in_((MessageKind.PACKET, MessageKind.PACKET_LINK)),
+_PACKETS = (MessageKind.PACKET, MessageKind.PACKET_LINK)
+_IS_PACKET = and_(
+    Message.kind.in_(_PACKETS),
     Message.state.not_in((MessageState.CANCELLED, MessageState.SUPPRESSED)),
-    Message.created_at > bindparam("month_ago"),
 )
-_FOLLOW_UPS_LEFT = select(
-    func.count(), func.count().filter(Message.state_at > bindparam("day_ago"))
-).where(
-    Message.cap_hash == bindparam("cap_hash"),
+_IS_FOLLOW_UP_LEFT = and_(
     Message.kind == MessageKind.FOLLOW_UP,
     Message.state.in_((MessageState.SENDING, MessageState.UNCERTAIN, MessageState.SENT)),
-    Message.state_at > bindparam("month_ago"),
+)
+
+
+def _sent_since(moment: str) -> ColumnElement[int]:
+    # Who has not confirmed an address gets so many letters of any kind; others, of packets.
+    since: ColumnElement[datetime] = bindparam(moment)
+    counted = or_(
+        and_(_IS_PACKET, Message.created_at > since),
+        and_(_IS_FOLLOW_UP_LEFT, Message.state_at > since, not_(bindparam("confirmed"))),
+    )
+    return func.count().filter(counted)
+
+
+# What a new request is weighed against, in one question: it is asked while others wait.
+_STANDING = select(
+    select(Suppression.id)
+    .where(Suppression.cap_hash == bindparam("cap_hash"), Suppression.scope == SuppressionScope.ALL)
+    .exists()
+    .label("is_suppressed"),
+    select(Message.id)
+    .where(
+        Message.lead_id == bindparam("lead_id"),
+        Message.kind == MessageKind.FOLLOW_UP,
+        Message.state.in_((MessageState.QUEUED, MessageState.CLAIMED, MessageState.HELD)),
+    )
+    .exists()
+    .label("is_followed"),
+    select(Message.ref)
+    .where(Message.cap_hash == bindparam("cap_hash"), Message.kind.in_(_PACKETS))
+    .order_by(Message.id.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("newest_packet"),
+    _sent_since("month_ago").label("in_month"),
+    _sent_since("day_ago").label("in_day"),
+).where(Message.cap_hash == bindparam("cap_hash"))
+_NOTE_WHY = (
+    update(Base.metadata.tables["request"])
+    .where(Request.id == bindparam("request"))
+    .values(packet_note=bindparam("why"))
 )
 
 
@@ -45,7 +87,6 @@ class Addressee:
     cap_hash: str
     time_zone: str
     confirmed: bool
-    is_new: bool = False
 
     @classmethod
     def of(cls, lead: Lead) -> "Addressee":
@@ -67,68 +108,97 @@ class Occasion:
     follow_ups: bool
 
 
-def queue_letters(
-    session: Session,
-    vault: Vault,
-    settings: Settings,
-    occasion: Occasion,
-    now: datetime,
-    *,
-    alert: bool = True,
-) -> None:
-    """Queue the packet (or note why not), the follow-ups agreed to, and the staff's alert."""
+@dataclass(frozen=True)
+class Letters:
+    """What is to be queued. ``no_packet`` is the word why no packet is among them, else empty."""
+
+    drafts: tuple[Draft, ...]
+    no_packet: str = ""
+
+
+def letters_about(
+    session: Session, settings: Settings, occasion: Occasion, now: datetime, *, alert: bool = True
+) -> Letters:
+    """The packet (or why there is none), the follow-ups agreed to, and the staff's alert."""
     drafts = []
-    refused = why_no_packet(session, occasion.lead, now)
-    if refused:
-        session.execute(
-            update(Request).where(Request.id == occasion.request_id).values(packet_note=refused)
-        )
-        packet_ref = _newest_packet(session, occasion.lead)
-    else:
+    standing = _standing_of(session, occasion.lead, now)
+    packet_ref = standing.newest_packet
+    if not standing.no_packet:
         key = f"packet:{occasion.receipt}"
         packet = packet_draft(session, settings, occasion, MessageKind.PACKET, key, now)
         packet_ref = packet.ref
         drafts.append(packet)
     # Follow-ups speak of the packet: whoever never got one gets none.
-    if occasion.follow_ups and packet_ref and not _is_followed(session, occasion.lead):
+    if occasion.follow_ups and packet_ref and not standing.is_followed:
         drafts += _follow_up_drafts(session, settings, occasion, packet_ref, now)
     if alert:
         key = f"alert:request:{occasion.receipt}"
         drafts.append(_alert_draft(session, settings, occasion, key, now))
-    enqueue(session, vault, mail_domain(settings), drafts, now)
+    return Letters(tuple(drafts), standing.no_packet)
 
 
-def alert_of_held(
-    session: Session, vault: Vault, settings: Settings, occasion: Occasion, now: datetime
-) -> None:
+def letters_about_held(
+    session: Session, settings: Settings, occasion: Occasion, now: datetime
+) -> Letters:
     """Tell staff that requests wait for a decision: once an hour, however many robots call."""
     key = f"alert:held:{now:%Y%m%d%H}"
-    draft = _alert_draft(session, settings, occasion, key, now)
-    enqueue(session, vault, mail_domain(settings), [draft], now)
+    return Letters((_alert_draft(session, settings, occasion, key, now),))
+
+
+def queue_letters(
+    session: Session,
+    vault: Vault,
+    settings: Settings,
+    letters: Letters,
+    request_id: int,
+    now: datetime,
+) -> None:
+    """Queue them in this transaction; the request notes why it got no packet, if so."""
+    if letters.no_packet:
+        session.connection().execute(_NOTE_WHY, {"request": request_id, "why": letters.no_packet})
+    enqueue(session, vault, mail_domain(settings), letters.drafts, now)
 
 
 def why_no_packet(session: Session, lead: Addressee, now: datetime) -> str:
     """The word why this address gets no packet now, empty where it does (AB-01)."""
-    if stops.is_suppressed(session, lead.cap_hash, MessageKind.PACKET):
-        return "suppressed"
+    return _standing_of(session, lead, now).no_packet
+
+
+@dataclass(frozen=True)
+class _Standing:
+    no_packet: str
+    is_followed: bool
+    newest_packet: str | None
+
+
+def _standing_of(session: Session, lead: Addressee, now: datetime) -> _Standing:
+    found = (
+        session.connection()
+        .execute(
+            _STANDING,
+            {
+                "cap_hash": lead.cap_hash,
+                "lead_id": lead.id,
+                "confirmed": lead.confirmed,
+                "day_ago": now - timedelta(days=1),
+                "month_ago": now - timedelta(days=30),
+            },
+        )
+        .one()
+    )
     daily, monthly = (
         (CONFIRMED_DAILY, CONFIRMED_MONTHLY)
         if lead.confirmed
         else (UNCONFIRMED_DAILY, UNCONFIRMED_MONTHLY)
     )
-    window = {
-        "cap_hash": lead.cap_hash,
-        "day_ago": now - timedelta(days=1),
-        "month_ago": now - timedelta(days=30),
-    }
-    in_month, in_day = session.execute(_PACKETS_QUEUED, window).one()
-    if not lead.confirmed and (in_month or not lead.is_new):
-        # Who has not confirmed gets so many letters of any kind.
-        left_in_month, left_in_day = session.execute(_FOLLOW_UPS_LEFT, window).one()
-        in_month, in_day = in_month + left_in_month, in_day + left_in_day
-    if in_day >= daily:
-        return "sent_today"
-    return "sent_often" if in_month >= monthly else ""
+    no_packet = ""
+    if found.is_suppressed:
+        no_packet = "suppressed"
+    elif found.in_day >= daily:
+        no_packet = "sent_today"
+    elif found.in_month >= monthly:
+        no_packet = "sent_often"
+    return _Standing(no_packet, found.is_followed, found.newest_packet)
 
 
 def packet_draft(
@@ -177,27 +247,6 @@ def packet_topics(conditions: tuple[str, ...]) -> list[str]:
 def mail_domain(settings: Settings) -> str:
     """The domain of our Message-IDs: the sender's, which no visitor can choose."""
     return settings.mail_from.rpartition("@")[2]
-
-
-def _newest_packet(session: Session, lead: Addressee) -> str | None:
-    """The reference of the packet that this address was sent last."""
-    newest = select(Message.ref).where(
-        Message.cap_hash == lead.cap_hash,
-        Message.kind.in_((MessageKind.PACKET, MessageKind.PACKET_LINK)),
-    )
-    return session.scalar(newest.order_by(Message.id.desc()).limit(1))
-
-
-def _is_followed(session: Session, lead: Addressee) -> bool:
-    """True while letters of an earlier sequence are still to come."""
-    if lead.is_new:
-        return False
-    coming = select(Message.id).where(
-        Message.lead_id == lead.id,
-        Message.kind == MessageKind.FOLLOW_UP,
-        Message.state.in_((MessageState.QUEUED, MessageState.CLAIMED, MessageState.HELD)),
-    )
-    return session.scalar(coming.limit(1)) is not None
 
 
 def _follow_up_drafts(

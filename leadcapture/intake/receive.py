@@ -5,11 +5,11 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, insert, literal, select, text, update
+from sqlalchemy import bindparam, case, func, insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from leadcapture.database import Base
+from leadcapture.database import Base, pipelined
 from leadcapture.intake import addresses, letters_due
 from leadcapture.intake.submission import Received, Submission
 from leadcapture.leads import timeline
@@ -19,7 +19,7 @@ from leadcapture.outbox.queue import new_ref
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
-_CONSENTS = insert(Base.metadata.tables["consent"])
+_CONSENTS = insert(Base.metadata.tables["consent"]).inline()
 _RECEIPT_OF_TOKEN = select(Request.receipt).where(Request.token == bindparam("token"))
 
 
@@ -32,26 +32,18 @@ def receive(
     and gets the receipt that it got then.
     """
     cap_hash = vault.keyed_hash("address", addresses.cap_key(submission.email))
-    _one_at_a_time(session, cap_hash)
     held = bool(submission.held_reason)
-    lead = _join_lead(session, settings, submission, cap_hash, held, now)
     receipt = new_ref()
-    request_id = _write_request(session, vault, submission, lead.id, receipt, now)
+    # Sealing and hashing come first: from the first statement on, others wait for this one.
+    lead_row = _lead_row(settings, submission, cap_hash, held, now)
+    request_row = _request_row(vault, submission, receipt, now)
+    lead = _join_lead(session, lead_row, held)
+    request_id = _write_request(session, request_row | {"lead_id": lead.id})
     if request_id is None:
         # The token is known, perhaps since this moment: undo what was begun for it. Asking
         # beforehand would cost every first request a query and still not see this moment.
         session.rollback()
         return Received(_receipt_of(session, submission.token), is_repeat=True)
-    _write_consents(session, submission, lead.id, request_id, now)
-    reason = submission.held_reason
-    timeline.record(
-        session,
-        lead.id,
-        "request_held" if held else "requested",
-        now,
-        request_id=request_id,
-        facts={"reason": reason} if held else {"channel": submission.channel},
-    )
     occasion = letters_due.Occasion(
         lead=lead,
         request_id=request_id,
@@ -63,9 +55,21 @@ def receive(
         follow_ups=any(given.kind is ConsentKind.FOLLOW_UPS for given in submission.consents),
     )
     if held:
-        letters_due.alert_of_held(session, vault, settings, occasion, now)
+        letters = letters_due.letters_about_held(session, settings, occasion, now)
     else:
-        letters_due.queue_letters(session, vault, settings, occasion, now)
+        letters = letters_due.letters_about(session, settings, occasion, now)
+    reason = submission.held_reason
+    with pipelined(session):
+        _write_consents(session, submission, lead.id, request_id, now)
+        timeline.record(
+            session,
+            lead.id,
+            "request_held" if held else "requested",
+            now,
+            request_id=request_id,
+            facts={"reason": reason} if held else {"channel": submission.channel},
+        )
+        letters_due.queue_letters(session, vault, settings, letters, request_id, now)
     return Received(receipt, is_repeat=False)
 
 
@@ -104,7 +108,8 @@ def release(
         language=request.language,
         follow_ups=_agreed(session, request.id),
     )
-    letters_due.queue_letters(session, vault, settings, occasion, now, alert=False)
+    letters = letters_due.letters_about(session, settings, occasion, now, alert=False)
+    letters_due.queue_letters(session, vault, settings, letters, request.id, now)
     return True
 
 
@@ -156,48 +161,35 @@ def _receipt_of(session: Session, token: str) -> str:
     return receipt
 
 
-def _one_at_a_time(session: Session, cap_hash: str) -> None:
-    """Let spellings of one address queue up, or two at once would each get a packet.
-
-    SQLite has one writer anyway.
-    """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(
-            text("SELECT pg_advisory_xact_lock(hashtextextended(:address, 0))"),
-            {"address": cap_hash},
-        )
-
-
-def _join_lead(
-    session: Session,
-    settings: Settings,
-    submission: Submission,
-    cap_hash: str,
-    held: bool,
-    now: datetime,
-) -> letters_due.Addressee:
+def _join_lead(session: Session, row: dict[str, Any], held: bool) -> letters_due.Addressee:
     """Find the address's lead or make one. What a known lead says of the person stays.
 
     A new request changes only the clocks and reopens what was closed (AB-08); a held one
     changes nothing.
     """
-    row = _new_lead(settings, submission, cap_hash, held, now)
-    dialect = session.get_bind().dialect.name
-    joined = session.execute(_join_statement(dialect, held), row).one()
+    connection = session.connection()
+    statement = _join_statement(connection.dialect.name, held, tuple(row))
+    joined = connection.execute(statement, row).one()
     return letters_due.Addressee(
         id=joined.id,
         ref=joined.ref,
-        cap_hash=cap_hash,
+        cap_hash=row["cap_hash"],
         time_zone=joined.time_zone,
         confirmed=joined.confirmed_at is not None,
-        is_new=joined.ref == row["ref"],
     )
 
 
 @cache
-def _join_statement(dialect: str, held: bool) -> Any:
+def _join_statement(dialect: str, held: bool, names: tuple[str, ...]) -> Any:
     """Built once: building it costs more than the database takes to run it."""
     statement = _insert(dialect)(Lead.__table__)
+    if dialect == "postgresql":
+        # Spellings of one address queue up behind this lock, or two at once would each get a
+        # packet. It is taken by the statement itself: SQLite has one writer anyway.
+        address = func.hashtextextended(bindparam("cap_hash"), 0)
+        turn = func.pg_advisory_xact_lock(address).table_valued("turn")
+        values = [bindparam(name, type_=Lead.__table__.c[name].type) for name in names]
+        statement = statement.from_select(names, select(*values).select_from(turn))
     on_conflict: dict[str, Any] = {"last_request_at": Lead.last_request_at}
     if not held:
         reopened = Lead.status.in_((LeadStatus.CLOSED, LeadStatus.HELD))
@@ -221,7 +213,7 @@ def _request_statement(dialect: str) -> Any:
     )
 
 
-def _new_lead(
+def _lead_row(
     settings: Settings, submission: Submission, cap_hash: str, held: bool, now: datetime
 ) -> dict[str, Any]:
     return {
@@ -248,19 +240,13 @@ def _new_lead(
     }
 
 
-def _write_request(
-    session: Session,
-    vault: Vault,
-    submission: Submission,
-    lead_id: int,
-    receipt: str,
-    now: datetime,
-) -> int | None:
+def _request_row(
+    vault: Vault, submission: Submission, receipt: str, now: datetime
+) -> dict[str, Any]:
     answers = {"conditions": submission.conditions, "message": submission.message}
-    row = {
+    return {
         "receipt": receipt,
         "token": submission.token,
-        "lead_id": lead_id,
         "channel": submission.channel,
         "full_name": submission.full_name,
         "email_typed": submission.email_typed,
@@ -279,8 +265,12 @@ def _write_request(
         "packet_note": "",
         "created_at": now,
     }
-    dialect = session.get_bind().dialect.name
-    request_id: int | None = session.scalar(_request_statement(dialect), row)
+
+
+def _write_request(session: Session, row: dict[str, Any]) -> int | None:
+    """The id of the new request; None where its token is known."""
+    connection = session.connection()
+    request_id: int | None = connection.scalar(_request_statement(connection.dialect.name), row)
     return request_id
 
 
@@ -301,7 +291,7 @@ def _write_consents(
         for given in submission.consents
     ]
     if rows:
-        session.execute(_CONSENTS, rows)
+        session.connection().execute(_CONSENTS, rows)
 
 
 def _insert(dialect: str) -> Any:

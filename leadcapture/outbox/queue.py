@@ -54,7 +54,8 @@ def enqueue(
     rows = [_row(vault, mail_domain, draft, now) for draft in drafts]
     if not rows:
         return
-    session.execute(_statement(session.get_bind().dialect.name), rows)
+    connection = session.connection()
+    connection.execute(_statement(connection.dialect.name), rows)
 
 
 @cache
@@ -62,7 +63,8 @@ def _statement(dialect: str) -> Any:
     # Nothing that differs between the dialects is used beyond the name of the construct.
     insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
     table = Base.metadata.tables["message"]
-    return insert(table).on_conflict_do_nothing(index_elements=["dedupe_key"])
+    # Inline: nobody asks for the new ids, so that the rows need not be waited for.
+    return insert(table).inline().on_conflict_do_nothing(index_elements=["dedupe_key"])
 
 
 def domain_of(recipient: str) -> str:

@@ -3,7 +3,7 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from leadcapture.public import limits, packet_page, request_page, stop_page, thanks_page
+from leadcapture.public import packet_page, request_page, stop_page, thanks_page
 from leadcapture.public.blueprint import blueprint
 from leadcapture.web import settings
 
@@ -12,7 +12,6 @@ __all__ = ["packet_page", "register", "request_page", "stop_page", "thanks_page"
 
 def register(app: Flask) -> None:
     """Open the pages for patients."""
-    limits.register(app)
     app.register_blueprint(blueprint)
     request_page.register(app)
     with app.app_context():

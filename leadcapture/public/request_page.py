@@ -11,12 +11,12 @@ from leadcapture.intake import touch
 from leadcapture.intake.consent_texts import current_text
 from leadcapture.intake.receive import find_receipt, receive
 from leadcapture.languages import speak
+from leadcapture.limits import seconds_to_wait
 from leadcapture.models import ConsentKind
 from leadcapture.public import places
 from leadcapture.public.blank_form import HOLE, BlankForms
 from leadcapture.public.blueprint import blueprint
 from leadcapture.public.form import RequestForm, read_token, submission_of
-from leadcapture.public.limits import RateLimitExceeded, count_submission
 from leadcapture.public.typed import MAX_MESSAGE, Typed, read_typed
 from leadcapture.web import now, settings, vault
 
@@ -50,12 +50,9 @@ def receive_request(language: str) -> Response:
     typed = read_typed(request)
     language = speak(language or typed.fields.get("lang", ""))
     form = RequestForm(typed.fields)
-    try:
-        count_submission()
-    except RateLimitExceeded as exceeded:
-        response = _too_often(form)
-        response.headers.extend(exceeded.get_headers())
-        return response
+    wait = seconds_to_wait("form", settings().form_limit)
+    if wait:
+        return _too_often(form, wait)
     if typed.is_cut:
         return _too_large(form, typed)
     token = read_token(form.token.data)
@@ -137,8 +134,8 @@ def _too_large(form: RequestForm, typed: Typed) -> Response:
     )
 
 
-def _too_often(form: RequestForm) -> Response:
-    return _again(
+def _too_often(form: RequestForm, wait: int) -> Response:
+    response = _again(
         form,
         HTTPStatus.TOO_MANY_REQUESTS,
         _("Please wait a minute"),
@@ -147,6 +144,8 @@ def _too_often(form: RequestForm) -> Response:
             "here: send it again in a minute, or call us."
         ),
     )
+    response.headers["Retry-After"] = str(wait)
+    return response
 
 
 def _not_saved(form: RequestForm) -> Response:
