@@ -167,6 +167,7 @@ class Page(Element):
         found += self._inline_code()
         found += self._references()
         found += self._unlabelled()
+        found += self._empty_posts()
         return found
 
     def _structure(self) -> list[str]:
@@ -230,6 +231,14 @@ class Page(Element):
                 continue
             found.append(f"<{element.name} name={element.get('name')!r}> has no label")
         return found
+
+    def _empty_posts(self) -> list[str]:
+        # Browsers of text alone send a form without any field by GET.
+        return [
+            f"the form to {form.get('action')} posts no field"
+            for form in self.find("form")
+            if form.get("method").lower() == "post" and not fields_of(form)
+        ]
 
 
 def fields_of(form: Element) -> dict[str, list[str]]:
