@@ -13,6 +13,7 @@ from tests.proofs.backups import backups
 from tests.proofs.finding import Finding
 from tests.proofs.forged import forged
 from tests.proofs.honest_letters import honest_letters
+from tests.proofs.injected import injected
 from tests.proofs.interpreters import interpreters
 from tests.proofs.planted import planted
 from tests.proofs.restored import restored_copy
@@ -50,6 +51,7 @@ PROOFS: dict[str, Callable[[Place, bool, int], Finding]] = {
     "forged": forged,
     "honest_letters": honest_letters,
     "interpreters": interpreters,
+    "injected": injected,
 }
 # What does not depend on the database is proved once.
 ONCE = ("planted", "honest_letters", "interpreters")
