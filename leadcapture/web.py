@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from flask import Flask, Response, current_app, request, url_for
+from flask import Flask, Response, abort, current_app, request, url_for
 
 from leadcapture import database
 from leadcapture.settings import Settings
@@ -105,6 +105,12 @@ def refuse_other_sites() -> tuple[str, int] | None:
     return None
 
 
+def refuse_nul() -> None:
+    """404 for an address with a NUL in it: PostgreSQL has no such text."""
+    if "\0" in request.path:
+        abort(404)
+
+
 def _is_from_mail() -> bool:
     # One-click unsubscribe (RFC 8058) is posted by mail services, never by our own pages alone.
     return request.endpoint == "public.stop"
@@ -133,6 +139,7 @@ def beside_or_inside(name: str) -> Path:
 def register(app: Flask) -> None:
     """Hook what is shared into the application."""
     app.before_request(refuse_other_sites)
+    app.before_request(refuse_nul)
     # The thread serves others after this request, and some of them write.
     app.teardown_request(lambda _error: database.begin_reading(False))
     app.after_request(add_headers)

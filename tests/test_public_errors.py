@@ -28,6 +28,7 @@ _INSIDES = re.compile(
         ("JUNK", "/", 405),
         ("GET", "/%00", 404),
         ("GET", "/%ff", 404),
+        ("GET", "/thanks/x%00y", 404),
     ],
 )
 def test_every_error_is_a_page_with_the_telephone(

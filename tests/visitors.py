@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from leadcapture.database import db
 from tests.pages import Page
+from tests.people import PASSWORD
 
 _POLICY = ("default-src 'none'", "object-src 'none'", "base-uri 'none'", "frame-ancestors")
 _HEADERS = {
@@ -71,3 +74,18 @@ def check_headers(response: TestResponse) -> None:
     assert headers.get("Cache-Control"), f"{where}: no Cache-Control"
     if where.startswith("/desk"):
         assert "no-store" in headers["Cache-Control"], f"{where}: staff pages are never kept"
+
+
+def sign_in_for_cookie(app: Flask, address: str, email: str) -> tuple[str, str]:
+    """The cookie of this staff member after signing in, and the token that their forms carry."""
+    app.test_client_class = Visitor
+    visitor = app.test_client()
+    assert isinstance(visitor, Visitor)
+    visitor.address = address
+    visitor.send(visitor.page("/sign-in"), "/sign-in", email=email, password=PASSWORD)
+    token = visitor.page("/desk/").form("/sign-out")["csrf_token"][0]
+    cookie = visitor.get_cookie(app.config["SESSION_COOKIE_NAME"], domain="127.0.0.1")
+    assert cookie is not None
+    with app.app_context():
+        db.engine.dispose()
+    return f"{cookie.key}={cookie.value}", token

@@ -12,6 +12,7 @@ from tests.proofs.audit import audit_tampered
 from tests.proofs.backups import backups
 from tests.proofs.finding import Finding
 from tests.proofs.forged import forged
+from tests.proofs.fuzzed import fuzzed
 from tests.proofs.honest_letters import honest_letters
 from tests.proofs.injected import injected
 from tests.proofs.interpreters import interpreters
@@ -52,6 +53,7 @@ PROOFS: dict[str, Callable[[Place, bool, int], Finding]] = {
     "honest_letters": honest_letters,
     "interpreters": interpreters,
     "injected": injected,
+    "fuzzed": fuzzed,
 }
 # What does not depend on the database is proved once.
 ONCE = ("planted", "honest_letters", "interpreters")

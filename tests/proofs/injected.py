@@ -16,16 +16,16 @@ from sqlalchemy import select
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from leadcapture.app import create_app
-from leadcapture.database import db, open_session
+from leadcapture.database import open_session
 from leadcapture.intake import form_token
 from leadcapture.models import Lead
 from leadcapture.settings import Settings, load
 from tests.both import Place
 from tests.parts import find_part
-from tests.people import PASSWORD, a_lead, a_request, a_staff_member, typed_form
+from tests.people import a_lead, a_request, a_staff_member, typed_form
 from tests.proofs.finding import Finding
 from tests.served import a_service
-from tests.visitors import Visitor
+from tests.visitors import sign_in_for_cookie
 
 _DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 _FOUND = re.compile(r"^Parameter: (.+)$", re.MULTILINE)
@@ -106,7 +106,7 @@ def _targets(settings: Settings, place: Place, quick: bool) -> Iterator[Target]:
         ref = session.scalars(select(Lead.ref)).one()
     form = typed_form(form_token.issue(settings.secret_key, datetime.now(UTC)))
     yield Target("/en", urlencode(form, doseq=True), only="email" if quick else "")
-    cookie, token = _signed_in(app, settings, email)
+    cookie, token = sign_in_for_cookie(app, settings.public_url, email)
     yield Target("/desk/leads?q=jan&status=new&at=x", cookie=cookie, only="q" if quick else "")
     if quick:
         return
@@ -123,21 +123,6 @@ def _targets(settings: Settings, place: Place, quick: bool) -> Iterator[Target]:
         ("assignee", "to=rosa"),
     ):
         yield Target(f"/desk/leads/{ref}/{path}", f"csrf_token={token}&{fields}", cookie)
-
-
-def _signed_in(app: Flask, settings: Settings, email: str) -> tuple[str, str]:
-    """The cookie of somebody who has signed in, and the forgery token of their forms."""
-    app.test_client_class = Visitor
-    visitor = app.test_client()
-    assert isinstance(visitor, Visitor)
-    visitor.address = settings.public_url
-    visitor.send(visitor.page("/sign-in"), "/sign-in", email=email, password=PASSWORD)
-    token = visitor.page("/desk/").form("/sign-out")["csrf_token"][0]
-    cookie = visitor.get_cookie("staff", domain=settings.public_host.partition(":")[0])
-    assert cookie is not None
-    with app.app_context():
-        db.engine.dispose()
-    return f"staff={cookie.value}", token
 
 
 def _sees_what_is_there() -> list[str]:
