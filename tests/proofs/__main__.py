@@ -10,6 +10,7 @@ from tests.both import KINDS, Place, open_places
 from tests.proofs.acknowledged import prove_acknowledged
 from tests.proofs.audit import audit_tampered
 from tests.proofs.backups import backups
+from tests.proofs.bots_and_people import bots_and_people
 from tests.proofs.finding import Finding
 from tests.proofs.forged import forged
 from tests.proofs.fuzzed import fuzzed
@@ -54,9 +55,10 @@ PROOFS: dict[str, Callable[[Place, bool, int], Finding]] = {
     "interpreters": interpreters,
     "injected": injected,
     "fuzzed": fuzzed,
+    "bots_and_people": bots_and_people,
 }
 # What does not depend on the database is proved once.
-ONCE = ("planted", "honest_letters", "interpreters")
+ONCE = ("planted", "honest_letters", "interpreters", "bots_and_people")
 
 
 def main() -> int:
