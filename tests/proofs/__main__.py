@@ -17,6 +17,7 @@ from tests.proofs.fuzzed import fuzzed
 from tests.proofs.honest_letters import honest_letters
 from tests.proofs.injected import injected
 from tests.proofs.interpreters import interpreters
+from tests.proofs.largest_posts import largest_posts
 from tests.proofs.planted import planted
 from tests.proofs.restored import restored_copy
 from tests.proofs.states import states
@@ -55,6 +56,7 @@ PROOFS: dict[str, Callable[[Place, bool, int], Finding]] = {
     "interpreters": interpreters,
     "injected": injected,
     "fuzzed": fuzzed,
+    "largest_posts": largest_posts,
     "bots_and_people": bots_and_people,
 }
 # What does not depend on the database is proved once.
