@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from itertools import islice
 
 from leadcapture.letters.compose import (
     Envelope,
@@ -101,7 +102,7 @@ def fault_of(recipient: str, letter: bytes) -> str:
     return "a bare CR or LF" if re.search(rb"\r(?!\n)|(?<!\r)\n", letter) else ""
 
 
-def try_words(seed: int) -> tuple[int, list[str]]:
-    """Write five thousand letters of hostile words: how many were not refused, and the faults."""
-    letters = list(letters_of(seed))
+def try_words(seed: int, count: int = COUNT) -> tuple[int, list[str]]:
+    """Write so many letters of hostile words: how many were not refused, and the faults."""
+    letters = list(islice(letters_of(seed), count))
     return len(letters), [fault for one in letters if (fault := fault_of(*one))]

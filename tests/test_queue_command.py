@@ -1,16 +1,15 @@
-"""`leadcapture queue`: how many messages, in which state, for how long (OP-02)."""
+"""`leadcapture queue`: how many messages, in which state, for how long (OP-02).
 
-import time
+How long it takes over 100,000 messages: ``python -m tests.benchmarks --only queue``.
+"""
+
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import Engine, insert
 from sqlalchemy.orm import Session
 
-from leadcapture.database import reading
-from leadcapture.models import Message, MessageKind, MessageState, Pace
+from leadcapture.models import MessageState, Pace
 from leadcapture.outbox import gates
-from leadcapture.outbox.queue import new_ref
 from leadcapture.queue_table import HEADS, read_queue
 from tests.clock import TUESDAY_MORNING
 from tests.people import a_message
@@ -62,38 +61,6 @@ def test_a_pace_in_use_is_named(session: Session) -> None:
         ("domain:gmail.com", "42 s", ""),
         ("domain:cox.net", "0 s", "2026-03-03T16:00:00+00:00"),
     ]
-
-
-def test_a_hundred_thousand_messages_are_counted_within_a_second(
-    engine: Engine, session: Session
-) -> None:
-    """OP-02: by index alone; the target is a second, the test allows for a busy machine."""
-    one = a_message(session, kind=MessageKind.PACKET)
-    session.flush()
-    like = {c.key: getattr(one, c.key) for c in Message.__table__.columns if c.key != "id"}
-    states = (MessageState.SENT, MessageState.SENT, MessageState.QUEUED, MessageState.SENT)
-    session.execute(
-        insert(Message),
-        [
-            like
-            | {
-                "ref": (ref := new_ref()),
-                "dedupe_key": ref,
-                "mail_id": ref,
-                "state": states[number % 4],
-                "due_at": NOW - timedelta(seconds=number),
-            }
-            for number in range(100_000)
-        ],
-    )
-    session.commit()
-    began = time.perf_counter()
-    with reading():
-        found = read_queue(session, NOW)
-    took = time.perf_counter() - began
-    session.rollback()
-    assert sum(int(row[-1]) for row in found.rows) == 100_001
-    assert took < 2, f"{took:.2f} s"
 
 
 def test_the_command_prints_one_table(database_url: str, session: Session, tmp_path: Path) -> None:

@@ -4,13 +4,15 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import delivery, form, throughput
+from tests.benchmarks import dashboard, delivery, form, throughput
 from tests.both import Places, open_places
 
 BENCHMARKS: dict[str, Callable[[Places, bool], None]] = {
+    "dashboard": dashboard.dashboard,
     "posts": form.posts,
     "gets": form.gets,
     "latency": delivery.latency,
+    "queue": delivery.queue,
     "servers": form.servers,
     "throughput": throughput.throughput,
 }

@@ -1,9 +1,12 @@
 """How soon the letter is out: from the POST to the relay's 250."""
 
+import statistics
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 
+from leadcapture.database import open_session, reading
+from leadcapture.queue_table import read_queue
 from tests.benchmarks.stored import store_leads, store_waiting
 from tests.both import KINDS, Place, Places
 from tests.load import Connection, form_posts
@@ -29,6 +32,36 @@ def latency(places: Places, quick: bool) -> None:
         ["database", "letters", "p50", "p99"],
         rows,
     )
+
+
+def queue(places: Places, quick: bool) -> None:
+    """`leadcapture queue` over 100,000 messages against over a tenth of them (OP-02)."""
+    most = 20_000 if quick else 100_000
+    rows = []
+    for kind in KINDS:
+        took = []
+        for messages in (most // 10, most):
+            with places.place(kind) as place:
+                store_leads(place.engine, messages)
+                store_waiting(place.engine, messages, datetime.now(UTC) - timedelta(hours=2))
+                took.append(_seconds_of_queue(place))
+        growth = f"{took[1] / took[0]:.1f}"
+        rows.append([kind, f"{most:,}", f"{took[1] * 1000:.0f} ms", growth])
+    print_table(
+        "Counting the queue by state and age (goal: at most 1 s)",
+        ["database", "messages", "took", "against a tenth"],
+        rows,
+    )
+
+
+def _seconds_of_queue(place: Place) -> float:
+    taken = []
+    for _ in range(5):
+        with reading(), open_session(place.engine) as session:
+            began = time.perf_counter()
+            read_queue(session, datetime.now(UTC))
+            taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
 
 
 def _latencies(place: Place, count: int) -> list[float]:
