@@ -6,6 +6,7 @@ from traceback import extract_tb
 
 from flask import Flask, Response, g, render_template, request
 from flask_babel import gettext as _
+from flask_login import current_user
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 
@@ -65,12 +66,19 @@ def log_failure(error: BaseException) -> None:
 def _page(code: int) -> str:
     try:
         title, sentence = _words(code)
-        return render_template("public/error.html", code=code, title=title, sentence=sentence)
+        room = "dashboard" if _is_for_staff(code) else "public"
+        return render_template(f"{room}/error.html", code=code, title=title, sentence=sentence)
     except Exception as error:
         # The page that tells of failures must not fail: without its template it is one line.
         log_failure(error)
         phone = settings().clinic.phone
         return f'<!doctype html><html lang="en"><title>Error</title><p>Please call us: {phone}</p>'
+
+
+def _is_for_staff(code: int) -> bool:
+    """True where a colleague went astray at the desk; when we failed ourselves, ask for nothing."""
+    at_desk = code < 500 and request.path.startswith("/desk/")
+    return at_desk and bool(current_user.is_authenticated)
 
 
 def _words(code: int) -> tuple[str, str]:

@@ -14,8 +14,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from leadcapture import integrity
+from leadcapture.accounts import kept_forms
 from leadcapture.database import database_now, open_engine, open_session
 from leadcapture.intake.inbound.reading import read_mailbox
+from leadcapture.leads import changes, presence, viewing
+from leadcapture.leads.exporting import ExportWriter
 from leadcapture.leads.watch import ResponseWatch
 from leadcapture.letters import interpreter_is_safe
 from leadcapture.models import Heartbeat, MessageKind
@@ -40,6 +43,13 @@ def resolve_doubts(session: Session, now: datetime) -> None:
     ledger.resolve_doubts(session, now, RESENT)
 
 
+def forget_what_passed(session: Session, now: datetime) -> None:
+    """Drop what open pages and ended sessions leave behind for a while."""
+    changes.forget_old_changes(session, now)
+    presence.forget_the_gone(session, now)
+    kept_forms.forget_old_forms(session, now)
+
+
 # What one job does in turn: APScheduler keeps few jobs, each with a thread of its own.
 UPKEEP: tuple[Duty, ...] = (
     ledger.reclaim_lost,
@@ -47,8 +57,9 @@ UPKEEP: tuple[Duty, ...] = (
     ledger.tell_of_delay,
     pace.forget_idle_paces,
     gates.forget_old_gates,
+    forget_what_passed,
 )
-WATCH: tuple[Duty, ...] = (sweeper.sweep,)
+WATCH: tuple[Duty, ...] = (sweeper.sweep, viewing.watch_views)
 
 
 class Timetable:
@@ -70,6 +81,7 @@ class Timetable:
         self.keeper = audit.Keeper(settings.hash_key, settings.data_dir)
         self.key_notes = KeyNotes()
         self.responses = ResponseWatch(settings, vault)
+        self.exports = ExportWriter(vault, settings.clinic.time_zone)
         self.pages = integrity.DailyCheck(engine, settings.data_dir)
         self._beaten: dict[str, tuple[datetime, str]] = {}
         helo = settings.mail_from.rpartition("@")[2]
@@ -128,6 +140,8 @@ class Timetable:
             *UPKEEP,
             self.responses.watch_responses,
             self.keeper.seal_audit,
+            # Last, because it may take two seconds.
+            self.exports.write_exports,
         )
 
     def _watch(self) -> None:

@@ -108,6 +108,7 @@ class Settings:
     form_min_seconds: float = 3.0
     form_limit: str = "10 per minute; 60 per hour"
     sign_in_limit: str = "10 per 15 minutes"
+    staff_idle_minutes: int = 20
     packet_link_days: int = 30
     domain_pace: int = 20
     relay_pace: int = 100
@@ -176,6 +177,8 @@ def _read(reader: Reader, data_dir: Path) -> Settings:
         form_min_seconds=float(reader.number("FORM_MIN_SECONDS", 3, 0, 60)),
         form_limit=reader.text("FORM_LIMIT", Settings.form_limit),
         sign_in_limit=reader.text("SIGN_IN_LIMIT", Settings.sign_in_limit),
+        # 0: no session ends by itself. The warning comes three minutes before.
+        staff_idle_minutes=reader.number("STAFF_IDLE_MINUTES", Settings.staff_idle_minutes, 0, 720),
         packet_link_days=reader.number("PACKET_LINK_DAYS", 30, 1, 365),
         domain_pace=reader.number("DOMAIN_PACE", Settings.domain_pace, 0, 100_000),
         relay_pace=reader.number("RELAY_PACE", Settings.relay_pace, 0, 100_000),

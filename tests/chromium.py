@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserType,
+    ConsoleMessage,
+    Page,
+    Request,
+    sync_playwright,
+)
 
 from tests.parts import find_part
 
@@ -36,18 +43,26 @@ _SWITCHES = [
 def open_browser() -> Iterator[Browser]:
     """A headless Chromium for the length of a ``with``."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=find_chromium(playwright), headless=True, args=_SWITCHES
-        )
+        browser = launch(playwright.chromium)
         try:
             yield browser
         finally:
             browser.close()
 
 
-def find_chromium(playwright: Playwright) -> str:
+def launch(kind: BrowserType, sets_pages_aside: bool = False) -> Browser:
+    """One more Chromium; ``sets_pages_aside``: with its back/forward cache, as people have it."""
+    return kind.launch(
+        executable_path=find_chromium(kind),
+        headless=True,
+        args=_SWITCHES,
+        ignore_default_args=["--disable-back-forward-cache"] if sets_pages_aside else None,
+    )
+
+
+def find_chromium(kind: BrowserType) -> str:
     """The path of a Chromium; the distribution's is installed where there is none."""
-    own = Path(playwright.chromium.executable_path)
+    own = Path(kind.executable_path)
     return str(own) if own.exists() else find_part("chromium", *_NAMES)
 
 

@@ -6,7 +6,7 @@ The health words are unique: where one of them turns up, it came from here.
 
 import json
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from flask_security import hash_password
@@ -29,6 +29,7 @@ from leadcapture.models import (
     Screening,
     Staff,
 )
+from leadcapture.outbox import claims
 from leadcapture.outbox.queue import domain_of, new_ref
 from leadcapture.vault import Vault
 from tests.clock import TUESDAY_MORNING
@@ -240,6 +241,13 @@ def typed_form(token: str, **changes: Any) -> dict[str, Any]:
         "message": MESSAGE,
     } | changes
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def claim(session: Session, now: datetime) -> Message:
+    """What a dispatcher does first: the message that goes next, claimed."""
+    claimed = claims.claim_next(session.connection(), now)
+    assert claimed is not None, "nothing is due"
+    return session.get_one(Message, claimed.message.id, populate_existing=True)
 
 
 def _own_address(session: Session) -> str:

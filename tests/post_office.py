@@ -165,12 +165,13 @@ class Script:
 class PostOffice:
     """A server on a free port of loopback, from ``start`` to ``stop``.
 
-    ``tls`` makes it offer STARTTLS, ``passwords`` AUTH. ``heard`` lists (phase, line) of all
-    that was said to it.
+    ``tls`` makes it offer STARTTLS, or speak it from the first byte where ``tls_at_once``;
+    ``passwords`` makes it offer AUTH. ``heard`` lists (phase, line) of all that was said to it.
     """
 
     tls: ssl.SSLContext | None = None
     passwords: dict[str, str] = field(default_factory=dict)
+    tls_at_once: bool = False
     before_taking: Callable[[Letter], None] | None = None
     letters: list[Letter] = field(default_factory=list)
     heard: list[tuple[str, str]] = field(default_factory=list)
@@ -294,6 +295,8 @@ class _Counter:
         self._recipients: list[str] = []
 
     def serve(self) -> None:
+        if self._office.tls and self._office.tls_at_once:
+            self._secure(self._office.tls)
         self._answer("connect", b"220 post.test ESMTP\r\n")
         while line := self._reader.readline(4096):
             self._hear(line)
@@ -325,8 +328,11 @@ class _Counter:
             return
         if not self._answer("starttls", b"220 2.0.0 go ahead\r\n"):
             return
+        self._secure(self._office.tls)
+
+    def _secure(self, tls: ssl.SSLContext) -> None:
         self._reader.close()
-        self._connection = self._office.tls.wrap_socket(self._connection, server_side=True)
+        self._connection = tls.wrap_socket(self._connection, server_side=True)
         self._reader = self._connection.makefile("rb")
         self._over_tls = True
 
@@ -443,10 +449,12 @@ def _address(rest: str) -> str:
 
 @contextmanager
 def open_post_office(
-    tls: ssl.SSLContext | None = None, passwords: dict[str, str] | None = None
+    tls: ssl.SSLContext | None = None,
+    passwords: dict[str, str] | None = None,
+    tls_at_once: bool = False,
 ) -> Iterator[PostOffice]:
     """A post office for the length of a ``with``."""
-    office = PostOffice(tls=tls, passwords=passwords or {}).start()
+    office = PostOffice(tls, passwords or {}, tls_at_once).start()
     try:
         yield office
     finally:

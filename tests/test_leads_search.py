@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from itertools import chain
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -11,10 +12,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from leadcapture.leads import listing, search
+from leadcapture.leads.filters import Asker, Filters
 from leadcapture.models import Lead, LeadStatus
 from tests.clock import TUESDAY_MORNING
 from tests.people import a_lead
 
+ASKER = Asker(1, TUESDAY_MORNING, ZoneInfo("America/Costa_Rica"))
 _HARMLESS = hypothesis_settings(
     max_examples=60,
     deadline=None,
@@ -116,16 +119,17 @@ def many(session: Session) -> list[int]:
 def test_pages_go_forth_and_back_without_gap_or_repeat(session: Session, many: list[int]) -> None:
     forth, key = [], None
     while True:
-        page = listing.page(session, key=key)
+        page = listing.page(session, Filters(), ASKER, key=key)
         forth.append([lead.id for lead in page.leads])
-        if page.older is None:
+        if page.after is None:
             break
-        key = listing.read_key(str(page.older))
+        key = listing.read_key(str(page.after))
     assert [len(part) for part in forth] == [50, 50, 20]
     assert list(chain(*forth)) == many
     back = [forth[-1]]
-    while page.newer is not None:
-        page = listing.page(session, key=listing.read_key(str(page.newer)))
+    while page.before is not None:
+        key = listing.read_key(str(page.before))
+        page = listing.page(session, Filters(), ASKER, key=key)
         back.append([lead.id for lead in page.leads])
     assert back[::-1] == forth
 
@@ -135,9 +139,9 @@ def test_the_list_filters_by_status_and_search_together(session: Session) -> Non
     closed = a_lead(session, status=LeadStatus.CLOSED)
     a_lead(session, status=LeadStatus.CLOSED, full_name="Max Ortiz", email="max@ortiz.example")
     session.commit()
-    page = listing.page(session, LeadStatus.CLOSED, "janet")
+    page = listing.page(session, Filters("janet", (LeadStatus.CLOSED,)), ASKER)
     assert [lead.id for lead in page.leads] == [closed.id]
-    assert (page.newer, page.older) == (None, None)
+    assert (page.before, page.after) == (None, None)
 
 
 def test_counts_leave_held_leads_out(session: Session) -> None:

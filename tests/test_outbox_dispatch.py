@@ -10,6 +10,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from leadcapture.database import open_session
+from leadcapture.letters import Letter
 from leadcapture.models import (
     Attempt,
     Gate,
@@ -21,14 +22,14 @@ from leadcapture.models import (
     SuppressionScope,
     Task,
 )
-from leadcapture.outbox import ledger, policy, stops
+from leadcapture.outbox import claims, ledger, policy, stops
 from leadcapture.outbox.dispatch import Dispatcher
 from leadcapture.outbox.relay import RelaySession
 from leadcapture.scheduler import RESENT
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 from tests.clock import Clock
-from tests.people import a_lead, a_message, a_request
+from tests.people import a_lead, a_message, a_request, claim
 from tests.post_office import PostOffice
 
 SendDue = Callable[[], int]
@@ -241,7 +242,7 @@ def test_what_a_dead_worker_held_before_the_dot_is_free_again(
 ) -> None:
     """SC-11: ≤ 120 s before the dot."""
     message = a_packet(session, values=VALUES)
-    assert ledger.claim_next(session, clock.now) is not None
+    claim(session, clock.now)
     clock.advance(timedelta(seconds=121))
     assert ledger.reclaim_lost(session, clock.now) == 1
     assert send_due() == 1
@@ -253,9 +254,8 @@ def test_what_a_dead_worker_held_after_the_intent_is_in_doubt(
 ) -> None:
     """SC-11: ≤ 11 min after the intent."""
     a_packet(session, values=VALUES)
-    claimed = ledger.claim_next(session, clock.now)
-    assert claimed is not None
-    assert ledger.declare_intent(session, claimed, "0" * 64, clock.now)
+    claimed = claim(session, clock.now)
+    assert claims.declare_intent(session.connection(), claimed, "0" * 64, clock.now)
     session.commit()
     clock.advance(timedelta(seconds=661))
     assert ledger.reclaim_lost(session, clock.now) == 1
@@ -268,17 +268,15 @@ def test_a_worker_that_was_thought_dead_changes_nothing_when_it_wakes(
 ) -> None:
     """The fence: an outcome of an older claim is refused."""
     a_packet(session, values=VALUES)
-    stale = ledger.claim_next(session, clock.now)
-    assert stale is not None
+    stale = claim(session, clock.now)
     session.expunge(stale)
     clock.advance(timedelta(seconds=121))
     ledger.reclaim_lost(session, clock.now)
-    fresh = ledger.claim_next(session, clock.now)
-    assert fresh is not None
+    fresh = claim(session, clock.now)
     assert fresh.fence == stale.fence + 1
-    assert not ledger.declare_intent(session, stale, "0" * 64, clock.now)
+    assert not claims.declare_intent(session.connection(), stale, "0" * 64, clock.now)
     assert not ledger.settle(session, stale, MessageState.SENT, clock.now)
-    assert ledger.declare_intent(session, fresh, "0" * 64, clock.now)
+    assert claims.declare_intent(session.connection(), fresh, "0" * 64, clock.now)
 
 
 def test_a_stop_that_commits_before_the_intent_wins(
@@ -298,7 +296,7 @@ def test_a_stop_that_commits_before_the_intent_wins(
             self,
             sender: str,
             recipient: str,
-            letter: bytes,
+            letter: Letter | bytes,
             intent: Callable[[], bool],
             envid: str = "",
         ) -> bool:

@@ -13,9 +13,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from sqlalchemy.orm import Session
 
+from leadcapture.letters import Letter
+from leadcapture.letters.compose import Attachment, Envelope, compose_letter
+from leadcapture.letters.mail_html import Written
 from leadcapture.models import MessageKind
+from leadcapture.outbox import dkim as our_dkim
 from leadcapture.outbox import envelope
-from leadcapture.outbox.dkim import body_hash, signed
+from leadcapture.outbox.dkim import body_hash
 from leadcapture.outbox.queue import new_ref
 from leadcapture.outbox.relay import RelaySession
 from leadcapture.settings import Dkim, Relay, Settings, SettingsError, load
@@ -41,6 +45,10 @@ def dkim(request: pytest.FixtureRequest) -> Dkim:
 def settings_changes(request: pytest.FixtureRequest) -> dict[str, Any]:
     key = Dkim("clinic.example", "s1", KEYS["rsa"])
     return {"bounce_address": BOUNCES, "dkim": key}
+
+
+def signed(letter: bytes, dkim: Dkim, at: datetime) -> bytes:
+    return bytes(our_dkim.signed(Letter(letter), dkim, at))
 
 
 def verifies(letter: bytes, dkim: Dkim) -> bool:
@@ -123,6 +131,17 @@ class TestSignature:
     def test_every_end_of_a_body_is_relaxed_as_others_do(self, dkim: Dkim, body: bytes) -> None:
         letter = LETTER.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + body
         assert verifies(signed(letter, dkim, SENT_AT), dkim)
+
+    def test_a_letter_in_pieces_is_signed_as_a_whole(self, dkim: Dkim) -> None:
+        """MD-17: what is attached is hashed as it stands, and that is its relaxed form."""
+        headers = Envelope("a@clinic.example", "", "b@x.example", "<a@clinic.example>", SENT_AT)
+        words = Written("en", "A letter", "Hello,  you \n.\n", "<p>Hello.</p>")
+        packet = Attachment.of("a.pdf", bytes(range(256)) * 40)
+        whole = compose_letter(headers, words, [packet])
+        pieces = our_dkim.signed(whole, dkim, SENT_AT)
+        assert pieces.attached == whole.attached != ()
+        assert bytes(pieces) == signed(bytes(whole), dkim, SENT_AT)
+        assert verifies(bytes(pieces), dkim)
 
     def test_half_a_megabyte_costs_one_look(self) -> None:
         body = base64.encodebytes(bytes(500_000)).replace(b"\n", b"\r\n")

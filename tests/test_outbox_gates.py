@@ -9,14 +9,15 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from leadcapture.database import open_session
+from leadcapture.letters import Letter
 from leadcapture.models import Gate, Message, MessageKind, MessageState, Pace, Task
-from leadcapture.outbox import gates, ledger
+from leadcapture.outbox import claims, gates, ledger
 from leadcapture.outbox.dispatch import Dispatcher
 from leadcapture.outbox.relay import RelaySession
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 from tests.clock import Clock
-from tests.people import a_message
+from tests.people import a_message, claim
 from tests.post_office import PhaseName, PostOffice
 
 SendDue = Callable[[], int]
@@ -60,10 +61,20 @@ def test_a_domain_that_asks_for_calm_is_left_alone_and_halved(
 def test_a_relay_that_is_closing_shuts_no_domain(
     session: Session, send_due: SendDue, office: PostOffice, phase: PhaseName
 ) -> None:
-    """421 before any recipient is known is the relay's own."""
-    a_packet(session, "one@busy.example")
+    """421 before any recipient is known is the relay's own: it is left alone for a moment.
+
+    DELIVERY's table: at MAIL FROM the letter backs off; before, no attempt is counted.
+    """
+    packet = a_packet(session, "one@busy.example")
+    waiting = a_packet(session, "two@busy.example")
     office.at(phase).reply(421, "4.3.2", times=1)
     send_due()
+    assert send_due() == 0
+    assert session.get_one(Gate, gates.RELAY).closed_until is not None
+    session.refresh(packet)
+    session.refresh(waiting)
+    assert (packet.attempts, waiting.attempts) == (int(phase == "mail"), 0)
+    assert office.letters == []
     assert not session.scalars(select(Gate).where(Gate.name.startswith("domain:"))).all()
     assert session.get(Pace, "domain:busy.example") is None
 
@@ -134,7 +145,7 @@ def test_a_pause_between_claim_and_intent_keeps_the_letter(
             self,
             sender: str,
             recipient: str,
-            letter: bytes,
+            letter: Letter | bytes,
             intent: Callable[[], bool],
             envid: str = "",
         ) -> bool:
@@ -158,10 +169,9 @@ def test_a_pause_between_claim_and_intent_keeps_the_letter(
 def test_an_intent_after_the_claims_own_deadline_is_refused(session: Session, clock: Clock) -> None:
     """DELIVERY: claimed → sending only where the own deadline has not passed."""
     a_packet(session, "one@calm.example")
-    claimed = ledger.claim_next(session, clock.now)
-    assert claimed is not None
-    clock.advance(ledger.CLAIM_LEASE)
-    assert not ledger.declare_intent(session, claimed, "0" * 64, clock.now)
+    claimed = claim(session, clock.now)
+    clock.advance(claims.CLAIM_LEASE)
+    assert not claims.declare_intent(session.connection(), claimed, "0" * 64, clock.now)
 
 
 def test_staff_hear_of_a_packet_that_waits_for_four_hours(

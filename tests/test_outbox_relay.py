@@ -17,8 +17,8 @@ from leadcapture.dashboard import words
 from leadcapture.models import Gate, Message, MessageKind, MessageState
 from leadcapture.outbox.dispatch import Dispatcher
 from leadcapture.outbox.relay import Refused, RelaySession
-from leadcapture.outbox.replies import Phase
-from leadcapture.settings import Relay, Settings
+from leadcapture.outbox.replies import Phase, Reply
+from leadcapture.settings import Relay, Settings, SmtpSecurity
 from leadcapture.vault import Vault
 from tests.certificates import make_certificate
 from tests.clock import Clock
@@ -33,15 +33,19 @@ LETTER = b"Subject: x\r\n\r\nbody\r\n"
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"),
+    ("security", "fault", "reason"),
     [
-        ("stripped", "connect_no_tls"),
-        ("expired", "connect_tls"),
-        ("self_signed", "connect_tls"),
-        ("wrong_host", "connect_tls"),
+        ("starttls", "stripped", "connect_no_tls"),
+        ("starttls", "expired", "connect_tls"),
+        ("starttls", "self_signed", "connect_tls"),
+        ("starttls", "wrong_host", "connect_tls"),
+        ("tls", "expired", "connect_tls"),
+        ("tls", "self_signed", "connect_tls"),
+        ("tls", "wrong_host", "connect_tls"),
     ],
 )
 def test_without_a_line_that_proves_itself_nothing_is_said(
+    security: SmtpSecurity,
     fault: str,
     reason: str,
     engine: Engine,
@@ -59,8 +63,9 @@ def test_without_a_line_that_proves_itself_nothing_is_said(
     message = a_message(session, kind=MessageKind.PACKET)
     session.commit()
     context = None if fault == "stripped" else shown.context
-    with open_post_office(context, {"clinic": "a password of ours"}) as office:
-        relay = Relay("localhost", office.port, "starttls", "clinic", "a password of ours", trusted)
+    passwords = {"clinic": "a password of ours"}
+    with open_post_office(context, passwords, tls_at_once=security == "tls") as office:
+        relay = Relay("localhost", office.port, security, "clinic", "a password of ours", trusted)
         told = dataclasses.replace(settings, relay=relay)
         line = RelaySession(relay, "clinic.example", timeout=5)
         Dispatcher(engine, told, vault, line, clock).send_due()
@@ -73,17 +78,70 @@ def test_without_a_line_that_proves_itself_nothing_is_said(
     assert words.REASON[reason]
 
 
-def test_over_a_line_that_proves_itself_the_letter_leaves(tmp_path: Path) -> None:
-    """MD-18: the same relay with a certificate that we trust."""
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_over_a_line_that_proves_itself_the_letter_leaves(
+    tmp_path: Path, security: SmtpSecurity
+) -> None:
+    """MD-18: the same relay with a certificate that we trust; RFC 8314 §3.3 for ``tls``."""
     shown = make_certificate(tmp_path)
-    with open_post_office(shown.context, {"clinic": "a password of ours"}) as office:
+    passwords = {"clinic": "a password of ours"}
+    with open_post_office(shown.context, passwords, tls_at_once=security == "tls") as office:
         relay = Relay(
-            "localhost", office.port, "starttls", "clinic", "a password of ours", str(shown.path)
+            "localhost", office.port, security, "clinic", "a password of ours", str(shown.path)
         )
         line = RelaySession(relay, "clinic.example", timeout=5)
         assert line.send("hello@clinic.example", "a@example.org", LETTER, lambda: True)
         line.quit()
         assert [letter.over_tls for letter in office.letters] == [True]
+
+
+IN_ONE_BREATH = b"250-post.test\r\n250-PIPELINING\r\n250 8BITMIME\r\n"
+
+
+@pytest.mark.parametrize(
+    ("phase", "code", "heard_last"),
+    [("mail", 451, "data"), ("rcpt", 550, "data"), ("data", 451, "data"), ("mail", 421, "mail")],
+)
+def test_in_one_breath_every_refusal_is_the_one_that_it_is(
+    office: PostOffice, phase: PhaseName, code: int, heard_last: str
+) -> None:
+    """MD-06, RFC 2920: the first refusal counts, and the next letter is another letter."""
+    office.at("ehlo").say(IN_ONE_BREATH)
+    office.at(phase).reply(code, times=1)
+    line = RelaySession(Relay("127.0.0.1", office.port, "none"), "clinic.example", timeout=5)
+    with pytest.raises(Refused) as refused:
+        line.send("hello@clinic.example", "a@example.org", LETTER, lambda: True)
+    assert (refused.value.reply.phase, refused.value.reply.code) == (phase, code)
+    assert [said for said, _ in office.heard][-1] == heard_last
+    assert line.send("hello@clinic.example", "b@example.org", LETTER, lambda: True)
+    line.quit()
+    assert [letter.recipients for letter in office.letters] == [("b@example.org",)]
+
+
+def test_a_relay_that_waits_for_a_letter_to_nobody_gets_none(office: PostOffice) -> None:
+    """RFC 2920 §3.1: it refused the recipient and takes DATA all the same. We send no dot."""
+    office.at("ehlo").say(IN_ONE_BREATH)
+    office.at("mail").reply(550, "5.1.8", times=1)
+    line = RelaySession(Relay("127.0.0.1", office.port, "none"), "clinic.example", timeout=5)
+    with pytest.raises(Refused):
+        line.send("hello@clinic.example", "a@example.org", LETTER, lambda: True)
+    assert line.send("hello@clinic.example", "b@example.org", LETTER, lambda: True)
+    line.quit()
+    assert office.connections == 2
+    assert [letter.recipients for letter in office.letters] == [("b@example.org",)]
+
+
+@pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "dot"])
+def test_in_one_breath_a_lost_line_is_lost_where_it_was(
+    office: PostOffice, phase: PhaseName
+) -> None:
+    """MD-02: only what is lost after the dot is in doubt."""
+    office.at("ehlo").say(IN_ONE_BREATH)
+    office.at(phase).hang_up(times=1)
+    line = RelaySession(Relay("127.0.0.1", office.port, "none"), "clinic.example", timeout=5)
+    with pytest.raises(Refused) as refused:
+        line.send("hello@clinic.example", "a@example.org", LETTER, lambda: True)
+    assert refused.value.reply == Reply(Phase(phase))
 
 
 @pytest.mark.parametrize("phase", ["connect", "ehlo", "mail", "rcpt", "data"])

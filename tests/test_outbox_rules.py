@@ -18,11 +18,11 @@ from leadcapture.models import (
     Suppression,
     SuppressionScope,
 )
-from leadcapture.outbox import ledger, links, stops
+from leadcapture.outbox import claims, ledger, links, stops
 from leadcapture.outbox.relay import DOT_TIMEOUT, RelaySession
 from leadcapture.settings import Relay
 from tests.clock import Clock
-from tests.people import a_lead, a_message, a_request
+from tests.people import a_lead, a_message, a_request, claim
 from tests.post_office import PostOffice
 
 FINAL = [state for state in MessageState if state.is_final]
@@ -45,6 +45,29 @@ def test_a_letter_queued_after_the_stop_does_not_leave(
     send_due()
     session.refresh(message)
     assert (message.state, office.letters) == (MessageState.SUPPRESSED, [])
+
+
+@pytest.mark.parametrize("kind", [MessageKind.PACKET, MessageKind.FOLLOW_UP])
+def test_the_intent_itself_asks_for_the_stop(
+    session: Session, clock: Clock, kind: MessageKind
+) -> None:
+    """MD-16: a stop of which nobody told the row, such as one that the release before wrote."""
+    message = a_message(session, kind=kind)
+    claim(session, clock.now)
+    stop = Suppression(
+        cap_hash=message.cap_hash,
+        scope=SuppressionScope.ALL,
+        reason="unsubscribed",
+        created_at=clock.now,
+    )
+    session.add(stop)
+    session.flush()
+    session.refresh(message)
+    connection = session.connection()
+    assert not claims.declare_intent(connection, message, "0" * 64, clock.now)
+    session.delete(stop)
+    session.flush()
+    assert claims.declare_intent(connection, message, "0" * 64, clock.now)
 
 
 def test_a_follow_up_needs_its_consent_to_the_last(
@@ -78,9 +101,8 @@ def test_an_unsubscribe_stops_follow_ups_and_nothing_that_was_asked_for(
 def test_the_lease_of_a_dot_outlasts_the_wait_for_its_reply(session: Session, clock: Clock) -> None:
     """SC-11, RFC 5321 §4.5.3.2.6: who still waits as it may is not thought dead."""
     a_message(session, kind=MessageKind.PACKET)
-    message = ledger.claim_next(session, clock.now)
-    assert message is not None
-    assert ledger.declare_intent(session, message, "0" * 64, clock.now)
+    message = claim(session, clock.now)
+    assert claims.declare_intent(session.connection(), message, "0" * 64, clock.now)
     clock.advance(timedelta(seconds=DOT_TIMEOUT + 30))
     assert ledger.reclaim_lost(session, clock.now) == 0
     clock.advance(timedelta(seconds=60))

@@ -13,8 +13,8 @@ from wtforms import EmailField, HiddenField, PasswordField, StringField
 from wtforms.validators import DataRequired, EqualTo, Length, ValidationError
 
 from leadcapture import web
-from leadcapture.accounts import invitations
-from leadcapture.accounts.access import EVERYONE, staff_only
+from leadcapture.accounts import invitations, kept_forms
+from leadcapture.accounts.access import EVERYONE, me, staff_only
 from leadcapture.accounts.passwords import normal_form, why_not
 from leadcapture.accounts.security import pop_wanted_page
 from leadcapture.database import db
@@ -89,7 +89,9 @@ def account(token: str) -> ResponseReturnValue:
 @blueprint.get("/desk/arrival")
 @staff_only(*EVERYONE)
 def arrival() -> ResponseReturnValue:
-    """Where signing in leads: the page that was asked for, else the first one."""
+    """Where signing in leads: the form that was kept, the page asked for, or the first one."""
+    if kept_forms.find_kept(db.session(), web.vault(), me(), web.now()):
+        return redirect(url_for("dashboard.kept"), 303)
     return redirect(pop_wanted_page() or url_for("dashboard.now"), 303)
 
 

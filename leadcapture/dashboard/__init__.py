@@ -3,32 +3,58 @@
 from flask import Flask
 
 from leadcapture.dashboard import (
+    bulk_acts,
+    calendar_feed,
     decisions,
+    exports_page,
+    figures_page,
     inbound_page,
+    kept_page,
+    keys,
     lead_acts,
     lead_list,
     lead_page,
+    live,
     names,
     now_page,
     outbox_release,
+    pipeline_page,
+    saved_views,
+    settings_access,
     settings_hours,
+    settings_sources,
+    settings_tags,
     settings_team,
+    settings_texts,
     times,
     words,
 )
 from leadcapture.dashboard.blueprint import blueprint
 
 __all__ = [
+    "bulk_acts",
+    "calendar_feed",
     "decisions",
+    "exports_page",
+    "figures_page",
     "inbound_page",
+    "kept_page",
+    "keys",
     "lead_acts",
     "lead_list",
     "lead_page",
+    "live",
     "now_page",
     "outbox_release",
+    "pipeline_page",
     "register",
+    "saved_views",
+    "settings_access",
     "settings_hours",
+    "settings_sources",
+    "settings_tags",
     "settings_team",
+    "settings_texts",
 ]
 
 
@@ -36,4 +62,13 @@ def register(app: Flask) -> None:
     """Hang the pages under ``/desk``, with the filters and words that they use."""
     app.jinja_env.filters.update(times.FILTERS | names.FILTERS)
     app.jinja_env.globals["words"] = words
+    app.jinja_env.filters["version"] = live.version
+    app.jinja_env.globals.update(
+        following=live.following,
+        others_at=live.others_at,
+        key=keys.key,
+        kbd=keys.kbd,
+        keys_are_on=keys.are_on,
+    )
     app.register_blueprint(blueprint)
+    app.register_blueprint(calendar_feed.feeds)

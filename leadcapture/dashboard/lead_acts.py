@@ -1,5 +1,8 @@
 """What staff do with a lead: each act is one form, one transaction, one sentence back."""
 
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
 from flask import abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, ngettext
@@ -9,10 +12,15 @@ from leadcapture.accounts.access import EVERYONE, me, staff_only
 from leadcapture.dashboard import words
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.lead_page import Problem, find_lead, show_lead
+from leadcapture.dashboard.stale_page import ask_if_stale
+from leadcapture.dashboard.times import exact
 from leadcapture.database import db
 from leadcapture.intake import packets
-from leadcapture.leads import contact, pipeline
+from leadcapture.leads import contact, pipeline, tasks
 from leadcapture.models import Lead, LeadStatus
+
+_CALL_BACK = "call_back"
+_FARTHEST_CALL = timedelta(days=366)
 
 
 @blueprint.post("/leads/<ref>/status")
@@ -23,6 +31,15 @@ def status(ref: str) -> ResponseReturnValue:
     word = request.form.get("status", "")
     if word not in set(LeadStatus):
         return show_lead(lead, Problem(gettext("Choose where the lead goes."), "move-status"))
+    reason = request.form.get("reason", "")
+    asked = ask_if_stale(
+        lead,
+        (gettext("Move to"), words.of(words.STATUS, word)),
+        (gettext("Reason"), words.of(words.CLOSED_REASON, reason)),
+    )
+    # A move that became impossible is explained; there is nothing to decide.
+    if asked and word in pipeline.moves_from(lead.status):
+        return asked
     try:
         pipeline.change_status(
             db.session(),
@@ -30,7 +47,7 @@ def status(ref: str) -> ResponseReturnValue:
             LeadStatus(word),
             me().id,
             web.now(),
-            request.form.get("reason", ""),
+            reason,
         )
     except pipeline.MoveRefused:
         db.session.rollback()
@@ -47,17 +64,23 @@ def status(ref: str) -> ResponseReturnValue:
 @blueprint.post("/leads/<ref>/calls")
 @staff_only(*EVERYONE)
 def calls(ref: str) -> ResponseReturnValue:
-    """Log a call."""
+    """Log a call, or how else a person of the clinic answered."""
     lead = _writable(ref)
     word, note = request.form.get("outcome", ""), _typed_note()
-    if word not in set(contact.CallOutcome):
-        return show_lead(lead, Problem(gettext("Choose how the call went."), "call-note", note))
+    if word not in {_CALL_BACK, *contact.CallOutcome, *contact.Meeting}:
+        return _call_again(lead, gettext("Choose how the call went."), "call-note")
     if len(note) > contact.LONGEST_NOTE:
-        return show_lead(lead, _too_long(note, "call-note"))
-    outcome = contact.CallOutcome(word)
-    cancelled = contact.log_call(db.session(), web.vault(), lead, me().id, web.now(), outcome, note)
+        return _call_again(lead, _too_long(note, "call-note").sentence, "call-note")
+    at, back_at = web.now(), None
+    # A time beside any button is meant, and Enter in its field presses the first of them.
+    if word == _CALL_BACK or request.form.get("call_back_at"):
+        back_at = _call_back_at(at)
+        if back_at is None:
+            return _call_again(lead, _no_time_to_come(), "call-back-at")
+        tasks.add_call_back(db.session(), lead, me().id, back_at, at)
+    told = _log(lead, word, note, at)
     db.session.commit()
-    flash(_call_sentence(lead, outcome, cancelled))
+    flash(f"{told} {_remembered_sentence(back_at)}".strip())
     return _back(lead)
 
 
@@ -81,6 +104,8 @@ def notes(ref: str) -> ResponseReturnValue:
 def owner(ref: str) -> ResponseReturnValue:
     """Assign the lead to whoever presses."""
     lead = find_lead(ref)
+    if asked := ask_if_stale(lead, (gettext("Owner"), me().name)):
+        return asked
     contact.assign(db.session(), lead, me().id, me().id, web.now())
     db.session.commit()
     flash(gettext("%(name)s is yours.", name=lead.full_name))
@@ -115,6 +140,45 @@ def _writable(ref: str) -> Lead:
         # Nothing is done with a held lead before a person has let its request in.
         abort(409)
     return lead
+
+
+def _log(lead: Lead, word: str, note: str, now: datetime) -> str:
+    """Record what was pressed; the sentence that says so."""
+    session, vault = db.session(), web.vault()
+    if word in set(contact.Meeting):
+        meeting = contact.Meeting(word)
+        cancelled = contact.log_meeting(session, vault, lead, me().id, now, meeting, note)
+        return _meeting_sentence(lead, meeting, cancelled)
+    # Who asks to be called back has been spoken with.
+    outcome = contact.CallOutcome.REACHED if word == _CALL_BACK else contact.CallOutcome(word)
+    cancelled = contact.log_call(session, vault, lead, me().id, now, outcome, note)
+    return _call_sentence(lead, outcome, cancelled)
+
+
+def _no_time_to_come() -> str:
+    return str(gettext("Say when they want to be called back: a day and a time to come."))
+
+
+def _remembered_sentence(back_at: datetime | None) -> str:
+    if back_at is None:
+        return ""
+    return str(gettext("You are to call back: %(when)s.", when=exact(back_at)))
+
+
+def _call_again(lead: Lead, sentence: str, field: str) -> ResponseReturnValue:
+    typed_at = request.form.get("call_back_at", "")
+    return show_lead(lead, Problem(sentence, field, _typed_note(), typed_at))
+
+
+def _call_back_at(now: datetime) -> datetime | None:
+    """The typed time, on the clinic's clock, in UTC; None for what is no time to come."""
+    zone = ZoneInfo(web.settings().clinic.time_zone)
+    try:
+        typed = datetime.fromisoformat(request.form.get("call_back_at", ""))
+        at = typed.replace(tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return at if now < at < now + _FARTHEST_CALL else None
 
 
 def _typed_note() -> str:
@@ -152,6 +216,14 @@ def _call_sentence(lead: Lead, outcome: contact.CallOutcome, cancelled: int) -> 
     if outcome is not contact.CallOutcome.REACHED:
         return str(gettext("Logged. %(name)s still waits for a person.", name=lead.full_name))
     logged = gettext("Logged: you reached %(name)s.", name=lead.full_name)
+    return f"{logged} {_cancelled_sentence(cancelled)}".strip()
+
+
+def _meeting_sentence(lead: Lead, meeting: contact.Meeting, cancelled: int) -> str:
+    if meeting is contact.Meeting.WROTE:
+        logged = gettext("Logged: you wrote to %(name)s.", name=lead.full_name)
+    else:
+        logged = gettext("Logged: you met %(name)s.", name=lead.full_name)
     return f"{logged} {_cancelled_sentence(cancelled)}".strip()
 
 

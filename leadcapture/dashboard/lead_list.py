@@ -1,33 +1,90 @@
-"""The list of leads: searched, filtered by status, page by key."""
+"""The list of leads: searched, filtered, ordered, in one's own columns, page by key."""
 
-from flask import render_template, request
+from flask import redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from leadcapture.accounts.access import EVERYONE, staff_only
+from leadcapture.accounts.access import EVERYONE, me, staff_only
+from leadcapture.dashboard import bulk_acts
 from leadcapture.dashboard.blueprint import blueprint
+from leadcapture.dashboard.list_words import Shown, asker, chips, choices, read_query, read_shown
 from leadcapture.database import db
-from leadcapture.leads import listing
-from leadcapture.models import LeadStatus
-
-_LONGEST_SEARCH = 100
+from leadcapture.leads import listing, tags, views
+from leadcapture.leads.bulk import MOST
+from leadcapture.leads.next_steps import next_steps
+from leadcapture.leads.pipeline import ClosedReason
+from leadcapture.models import SavedView
 
 
 @blueprint.get("/leads")
 @staff_only(*EVERYONE)
 def leads() -> ResponseReturnValue:
     """The list; all that it shows stands in its address."""
-    typed = request.args.get("q", "").replace("\0", "").strip()[:_LONGEST_SEARCH]
-    status = _status(request.args.get("status", ""))
-    key = listing.read_key(request.args.get("at", ""))
-    return render_template(
-        "dashboard/leads.html",
-        page=listing.page(db.session(), status, typed, key),
-        counts=listing.counts(db.session()),
-        counted=listing.COUNTED,
-        status=status,
-        typed=typed,
+    given = request.args.to_dict(flat=False)
+    shown = read_shown(given)
+    if any(not value for values in given.values() for value in values):
+        # A form sends its empty fields, too; an address that people copy has only what counts.
+        return redirect(shown.href(), 303)
+    # A view that was let go offers its name again.
+    return show_list(shown, typed_name=request.args.get("name", "")[: views.LONGEST_NAME])
+
+
+@blueprint.post("/leads/columns")
+@staff_only(*EVERYONE)
+def list_columns() -> ResponseReturnValue:
+    """Keep which columns this person sees."""
+    wanted = request.form.getlist("column")
+    if request.form.get("usual"):
+        wanted = list(views.USUAL)
+    views.choose_columns(db.session(), me().id, wanted)
+    db.session.commit()
+    return redirect(read_query(request.form.get("list", "")).href(), 303)
+
+
+def show_list(
+    shown: Shown, problem: str = "", typed_name: str = "", chosen: tuple[str, ...] = ()
+) -> ResponseReturnValue:
+    """The list's page; with what went wrong with a form of it, and what was typed there."""
+    session, asks = db.session(), asker()
+    offered = choices(asks)
+    page = listing.page(
+        session,
+        shown.filters,
+        asks,
+        shown.order,
+        listing.read_key(request.args.get("at", "")),
     )
+    saved = views.views_for(session, me().id)
+    current = next((view for view in saved if _is_shown(view, shown)), None)
+    columns = views.columns_for(session, me().id)
+    if current is not None and request.args.get("view") == current.ref:
+        columns = views.ordered(current.columns)
+    made = render_template(
+        "dashboard/leads.html",
+        page=page,
+        shown=shown,
+        filters=shown.filters,
+        order=shown.order,
+        chips=chips(shown, offered),
+        offered=offered,
+        columns=columns,
+        all_columns=views.COLUMNS,
+        counts=listing.counts(session),
+        counted=listing.COUNTED,
+        reach=listing.REACH,
+        tags=tags.tags_of(session, [lead.id for lead in page.leads]),
+        steps=next_steps(session, page.leads) if "next" in columns else {},
+        views=saved,
+        current=current,
+        me=me(),
+        most=MOST,
+        reasons=list(ClosedReason),
+        done=bulk_acts.done(),
+        problem=problem,
+        typed_name=typed_name,
+        chosen=chosen,
+    )
+    return made, 422 if problem else 200
 
 
-def _status(word: str) -> LeadStatus | None:
-    return LeadStatus(word) if word in listing.LISTED else None
+def _is_shown(view: SavedView, shown: Shown) -> bool:
+    return {key: list(given) for key, given in shown.words.items()} == dict(view.words)

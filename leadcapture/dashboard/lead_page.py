@@ -15,7 +15,7 @@ from leadcapture.dashboard.answers import Answers, open_answers, open_note
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.database import db
 from leadcapture.leads import clock, pipeline
-from leadcapture.leads.contact import LONGEST_NOTE, CallOutcome
+from leadcapture.leads.contact import LONGEST_NOTE, CallOutcome, Meeting
 from leadcapture.leads.duplicates import duplicates
 from leadcapture.leads.viewing import record_view
 from leadcapture.leads.waiting import due_of
@@ -73,6 +73,7 @@ class Problem:
     sentence: str
     field: str
     typed: str = ""
+    call_back_at: str = ""
 
 
 def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue:
@@ -92,6 +93,7 @@ def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue
         moves=pipeline.moves_from(lead.status),
         reasons=list(pipeline.ClosedReason),
         outcomes=list(CallOutcome),
+        meetings=list(Meeting),
         has_follow_ups=any(letter.kind == MessageKind.FOLLOW_UP for letter in to_come),
         is_held=lead.status is LeadStatus.HELD,
         answer_due_at=due_of(lead, _rules()),

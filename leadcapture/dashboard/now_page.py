@@ -17,6 +17,7 @@ from leadcapture.dashboard.answers import open_answers
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.inbound_page import mails_of
 from leadcapture.dashboard.lead_page import find_lead
+from leadcapture.dashboard.stale_page import ask_if_stale
 from leadcapture.database import db
 from leadcapture.leads import assignment, clock, contact, decisions, waiting, watch
 from leadcapture.models import LeadStatus, Staff
@@ -71,6 +72,8 @@ def assignee(ref: str) -> ResponseReturnValue:
     )
     if to is None:
         abort(400)
+    if asked := ask_if_stale(lead, (gettext("Owner"), to.name)):
+        return asked
     if to.id == me().id:
         moved = contact.assign(db.session(), lead, to.id, to.id, web.now())
     else:

@@ -10,12 +10,13 @@ from flask.typing import ResponseReturnValue
 from flask_babel import get_locale, gettext
 
 from leadcapture import web
-from leadcapture.accounts.access import RoleName, staff_only
+from leadcapture.accounts.access import RoleName, me, staff_only
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.database import db
-from leadcapture.leads import clock
-from leadcapture.leads.hours import Hours, Span, holidays_of, read_span
+from leadcapture.leads import clock, setting_changes
+from leadcapture.leads.hours import Hours, Span, holidays_of, read_span, write_span
 
+AREA = "hours"
 LONGEST_TARGET = 7 * 24 * 60
 _MINUTE = timedelta(minutes=1)
 _MONDAY = date(2024, 1, 1)
@@ -38,8 +39,14 @@ def hours_change() -> ResponseReturnValue:
     if problems:
         return _show(typed, problems)
     clock.keep_rules(db.session(), typed, _switched(), web.now())
+    changed = setting_changes.record(
+        db.session(), AREA, _clinic(), _told(rules), _told(typed), me().id, web.now()
+    )
     db.session.commit()
-    flash(gettext("Kept. Every running clock follows within a quarter of a minute."))
+    if changed:
+        flash(gettext("Kept. Every running clock follows within a quarter of a minute."))
+    else:
+        flash(gettext("Nothing was changed."))
     return redirect(url_for("dashboard.hours"), 303)
 
 
@@ -47,6 +54,11 @@ def day_names() -> list[str]:
     """The days of the week from Monday, in the reader's language."""
     names: Mapping[int, str] = get_locale().days["stand-alone"]["wide"]
     return [names[number].capitalize() for number in range(7)]
+
+
+def told_span(span: Span | None) -> str:
+    """Two times of a day as the record of changes shows them; empty where there are none."""
+    return "–".join(write_span(span) or [])
 
 
 def typed_week(
@@ -139,10 +151,32 @@ def _show(rules: clock.Rules, problems: Mapping[str, str] | None = None) -> Resp
         channels=clock.CHANNELS,
         previews=[*_previews(rules)],
         minutes=lambda length: int(length / _MINUTE),
+        changes=setting_changes.latest(db.session(), AREA),
         problems=problems or {},
         form=request.form,
     )
     return page, 422 if problems else 200
+
+
+def _told(rules: clock.Rules) -> dict[str, str]:
+    """The rules as the record of changes shows them."""
+    hours = rules.hours
+    lengths = {"target": rules.target, "warn": rules.warn, "next": rules.then_next} | {
+        f"target-{channel}": length for channel, length in rules.targets.items()
+    }
+    return (
+        {name: str(int(length / _MINUTE)) for name, length in lengths.items()}
+        | {f"day-{number}": told_span(span) for number, span in enumerate(hours.week)}
+        | {
+            f"date-{day.isoformat()}": told_span(span) or "closed"
+            for day, span in sorted(hours.exceptions.items())
+        }
+        | {"holidays": ", ".join(sorted(hours.closed_on))}
+    )
+
+
+def _clinic() -> str:
+    return web.settings().clinic.name
 
 
 def _holidays(rules: clock.Rules) -> Iterator[tuple[date, str, str, bool]]:

@@ -11,14 +11,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import lazyload
 
 from leadcapture import web
-from leadcapture.accounts.access import RoleName, staff_only
+from leadcapture.accounts.access import RoleName, me, staff_only
 from leadcapture.dashboard.blueprint import blueprint
-from leadcapture.dashboard.settings_hours import day_names, typed_week
+from leadcapture.dashboard.settings_hours import day_names, told_span, typed_week
 from leadcapture.database import db
-from leadcapture.leads import assignment, clock
+from leadcapture.leads import assignment, clock, setting_changes
 from leadcapture.leads.hours import read_week, write_span
 from leadcapture.models import Roster, Staff
 
+AREA = "team"
 _NO_SHIFTS = (None,) * 7
 
 
@@ -43,14 +44,31 @@ def team_change() -> ResponseReturnValue:
     out_until = _typed_return(problems)
     if problems:
         return _show(member, problems)
+    before = _told(line) if line.takes_requests is not None else {}
     line.takes_requests = "takes_requests" in request.form
     line.languages = [code for code in web.LANGUAGES if code in request.form.getlist("languages")]
     line.shifts = [write_span(span) for span in shifts] if any(shifts) else None
     line.out_until = out_until
     db.session.add(line)
+    changed = setting_changes.record(
+        db.session(), AREA, member.name, before, _told(line), me().id, web.now()
+    )
     db.session.commit()
-    flash(gettext("Kept for %(name)s.", name=member.name))
+    kept = gettext("Kept for %(name)s.", name=member.name)
+    flash(kept if changed else gettext("Nothing was changed."))
     return redirect(url_for("dashboard.team"), 303)
+
+
+def _told(line: Roster) -> dict[str, str]:
+    """A line of the roster as the record of changes shows it."""
+    zone = ZoneInfo(web.settings().clinic.time_zone)
+    back = line.out_until.astimezone(zone).date().isoformat() if line.out_until else ""
+    week = read_week(line.shifts) if line.shifts else _NO_SHIFTS
+    return {
+        "takes_requests": "yes" if line.takes_requests else "no",
+        "languages": ", ".join(str(web.LANGUAGES.get(code, code)) for code in line.languages),
+        "back_on": back,
+    } | {f"day-{number}": told_span(span) for number, span in enumerate(week)}
 
 
 def _typed_return(problems: dict[str, str]) -> datetime | None:
@@ -91,6 +109,7 @@ def _show(
         day_names=day_names(),
         languages=web.LANGUAGES,
         now=now,
+        changes=setting_changes.latest(db.session(), AREA),
         wrong=wrong,
         problems=problems or {},
         form=request.form,

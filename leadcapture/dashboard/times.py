@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime, format_time, format_timedelta
+from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from flask_babel import get_locale, gettext
 from markupsafe import Markup, escape
 
@@ -44,6 +44,13 @@ def span(length: timedelta) -> str:
     return f"{whole} {minutes}"
 
 
+def minutes(number: int) -> str:
+    """Minutes as a length of time: ``45 min``, ``2 hr 5 min``, however many hours."""
+    hours, rest = divmod(number, 60)
+    short = f"{rest} {gettext('min')}"
+    return short if not hours else f"{hours} {gettext('hr')}" + (f" {short}" if rest else "")
+
+
 def wait(since: datetime) -> Markup:
     """How long somebody has waited, as a ``<time>`` that tells since when."""
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
@@ -72,6 +79,11 @@ def day_and_time(at: datetime) -> str:
 def day(at: datetime) -> date:
     """The date on the clinic's clock."""
     return at.astimezone(_zone(settings().clinic.time_zone)).date()
+
+
+def short_day(day: date) -> str:
+    """A day as an axis has room for it: ``3 Mar``."""
+    return str(format_date(day, "d MMM", locale=_locale()))
 
 
 def place(zone: str) -> str:
@@ -110,6 +122,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "moment": moment,
     "relative": relative,
     "span": span,
+    "minutes": minutes,
+    "short_day": short_day,
     "wait": wait,
     "exact": exact,
     "clock": clock,

@@ -17,6 +17,14 @@ class CallOutcome(enum.StrEnum):
     REACHED = "reached"
     LEFT_MESSAGE = "left_message"
     NO_ANSWER = "no_answer"
+    WRONG_NUMBER = "wrong_number"
+
+
+class Meeting(enum.StrEnum):
+    """How a person of the clinic answered other than by telephone."""
+
+    WROTE = "wrote"
+    MET = "met"
 
 
 def log_call(
@@ -35,9 +43,7 @@ def log_call(
     """
     cancelled = 0
     if outcome is CallOutcome.REACHED:
-        lead.waiting_since = None
-        session.flush()
-        cancelled = stops.cancel_follow_ups(session, lead.id, "contacted", now)
+        cancelled = _end_wait(session, lead, "contacted", now)
     timeline.record(
         session,
         lead.id,
@@ -51,6 +57,42 @@ def log_call(
     if outcome is CallOutcome.REACHED and lead.status is LeadStatus.NEW:
         pipeline.change_status(session, lead, LeadStatus.CONTACTED, actor_id, now)
     return cancelled
+
+
+def log_meeting(
+    session: Session,
+    vault: Vault,
+    lead: Lead,
+    actor_id: int,
+    now: datetime,
+    meeting: Meeting,
+    note: str = "",
+) -> int:
+    """Record a written answer or a meeting, which end the wait as a conversation does.
+
+    How many follow-ups it cancelled.
+    """
+    reason = "wrote" if meeting is Meeting.WROTE else "contacted"
+    cancelled = _end_wait(session, lead, reason, now)
+    timeline.record(
+        session,
+        lead.id,
+        meeting,
+        now,
+        actor_id=actor_id,
+        facts={"follow_ups_cancelled": cancelled},
+        note=note,
+        vault=vault,
+    )
+    if lead.status is LeadStatus.NEW:
+        pipeline.change_status(session, lead, LeadStatus.CONTACTED, actor_id, now)
+    return cancelled
+
+
+def _end_wait(session: Session, lead: Lead, reason: str, now: datetime) -> int:
+    lead.waiting_since = None
+    session.flush()
+    return stops.cancel_follow_ups(session, lead.id, reason, now)
 
 
 def add_note(

@@ -5,7 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    CursorResult,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    union,
+    update,
+)
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from leadcapture.leads import timeline
@@ -49,7 +60,7 @@ def stuck_letters(session: Session) -> Sequence[StuckLetter]:
         .outerjoin(Task, Task.message_id == Message.id)
         .outerjoin(Message.lead)
         .options(contains_eager(Message.lead))
-        .where(_is_stuck())
+        .where(Message.id.in_(_asked_about()), _is_stuck())
         .order_by(Message.state_at, Message.id)
         .limit(SHOWN)
     ).all()
@@ -117,6 +128,22 @@ def settle_letter(session: Session, message: Message, actor_id: int, now: dateti
             facts={"letter": message.kind, "state": message.state},
         )
     return bool(done)
+
+
+def _asked_about() -> CompoundSelect[tuple[int | None]]:
+    """The messages that may want a decision, found from the few: most of all that ever failed
+    were settled long ago, and their number only grows.
+
+    A letter gets its task in the transaction that stops it; one that has none is shown too.
+    """
+    has_open_task = select(Task.message_id).where(
+        Task.done_at.is_(None), Task.message_id.is_not(None)
+    )
+    is_uncertain = select(Message.id).where(Message.state == MessageState.UNCERTAIN)
+    has_no_task = select(Message.id).where(
+        Message.state.in_(_STUCK), ~exists().where(Task.message_id == Message.id)
+    )
+    return union(has_open_task, is_uncertain, has_no_task)
 
 
 def _is_stuck() -> ColumnElement[bool]:

@@ -1,12 +1,20 @@
 """Viewing: who opened which lead is on record, and no word of what they read (PR-09)."""
 
 from contextvars import Context
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, literal_column, select
+from sqlalchemy.orm import Session
 
 from leadcapture.database import open_session
+from leadcapture.models import AuditEntry
 from leadcapture.outbox import audit
+from leadcapture.outbox.alerts import raise_alert
+
+VIEWED = "lead_viewed"
+ALERT = "many_views"
+MANY = 200
+"""More views of leads by one person in an hour are a reason to ask them (AB-09)."""
 
 
 def record_view(engine: Engine, actor_id: int, lead_ref: str, now: datetime) -> None:
@@ -21,5 +29,19 @@ def record_view(engine: Engine, actor_id: int, lead_ref: str, now: datetime) -> 
 
 def _record(engine: Engine, actor_id: int, lead_ref: str, now: datetime) -> None:
     with open_session(engine) as session:
-        audit.record(session, actor_id, "lead_viewed", lead_ref, now)
+        audit.record(session, actor_id, VIEWED, lead_ref, now)
         session.commit()
+
+
+def watch_views(session: Session, now: datetime) -> None:
+    """Raise an alert about each person who opened more than `MANY` leads in the past hour."""
+    # As a literal, so that PostgreSQL sees that the index of views alone will do.
+    viewed = AuditEntry.act == literal_column(f"'{VIEWED}'")
+    busy = (
+        select(AuditEntry.actor_id)
+        .where(viewed, AuditEntry.at > now - timedelta(hours=1))
+        .group_by(AuditEntry.actor_id)
+        .having(func.count() > MANY)
+    )
+    for actor_id in session.scalars(busy).all():
+        raise_alert(session, ALERT, str(actor_id), now)

@@ -1,7 +1,7 @@
 """Waiting: who waits for a person, until when, and who of them can be called now."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -69,25 +69,32 @@ def call_queue(session: Session, rules: Rules, now: datetime, page: int = 1) -> 
 
     Of the thousand who have waited longest. In each part come first those whom nobody has taken.
     """
-    rows = session.execute(
-        select(
-            Lead.id,
-            Lead.waiting_since,
-            Lead.first_response_due_at,
-            Lead.time_zone,
-            Lead.contact_time,
-            Lead.owner_id,
-        )
-        .where(Lead.waiting_since.is_not(None), Lead.status != LeadStatus.HELD)
-        .order_by(Lead.waiting_since, Lead.id)
-        .limit(COUNTED)
-    ).all()
-    days = _Days(now, rules.hours.zone)
-    placed = sorted((_place(row, rules, days) for row in rows), key=lambda one: one[0])
+    placed = _in_order(session, rules, now)
     pages = max(-(-len(placed) // SHOWN), 1)
     page = min(max(page, 1), pages)
-    shown = [place for _, place in placed[(page - 1) * SHOWN : page * SHOWN]]
+    shown = placed[(page - 1) * SHOWN : page * SHOWN]
     return Queue(_load(session, shown, now), len(placed), page, pages)
+
+
+def next_in_line(
+    session: Session,
+    rules: Rules,
+    now: datetime,
+    after: str,
+    me_id: int,
+    looked_at: Collection[int] = (),
+) -> str | None:
+    """The reference of who comes after the lead ``after``, or first; None where nobody else waits.
+
+    Passes over whom a colleague owns and, unless nobody else is left, whom a colleague looks at.
+    After the last comes the first again, because who was not reached still waits.
+    """
+    order = [place for place in _in_order(session, rules, now) if place.owner_id in (None, me_id)]
+    after_id = session.scalar(select(Lead.id).where(Lead.ref == after)) if after else None
+    begin = next((at for at, place in enumerate(order, 1) if place.lead_id == after_id), 0)
+    others = [p.lead_id for p in order[begin:] + order[:begin] if p.lead_id != after_id]
+    chosen = next((one for one in others if one not in looked_at), next(iter(others), None))
+    return session.scalar(select(Lead.ref).where(Lead.id == chosen)) if chosen else None
 
 
 def due_of(lead: Lead, rules: Rules) -> datetime | None:
@@ -117,6 +124,7 @@ class _Place:
     due_at: datetime
     turn: Turn
     callable_at: datetime
+    owner_id: int | None
 
 
 class _Days:
@@ -139,11 +147,31 @@ class _Days:
         return self._known[zone]
 
 
+def _in_order(session: Session, rules: Rules, now: datetime) -> list[_Place]:
+    """The thousand who have waited longest, in the order in which they should be called."""
+    rows = session.execute(
+        select(
+            Lead.id,
+            Lead.waiting_since,
+            Lead.first_response_due_at,
+            Lead.time_zone,
+            Lead.contact_time,
+            Lead.owner_id,
+        )
+        .where(Lead.waiting_since.is_not(None), Lead.status != LeadStatus.HELD)
+        .order_by(Lead.waiting_since, Lead.id)
+        .limit(COUNTED)
+    ).all()
+    days = _Days(now, rules.hours.zone)
+    placed = sorted((_place(row, rules, days) for row in rows), key=lambda one: one[0])
+    return [place for _, place in placed]
+
+
 def _place(row: Any, rules: Rules, days: _Days) -> tuple[tuple[Any, ...], _Place]:
     due = row.first_response_due_at or due_at(row.waiting_since, rules.hours, rules.target)
     callable_at, local = days.of(row.time_zone)
     turn = _turn(row.contact_time, callable_at, local, days.now)
-    place = _Place(row.id, due, turn, callable_at)
+    place = _Place(row.id, due, turn, callable_at, row.owner_id)
     return (turn, row.owner_id is not None, due, row.id), place
 
 

@@ -1,6 +1,6 @@
 """What we write: packets, letters, their versions, the claims guard, the bytes that leave."""
 
-from leadcapture.letters.compose import Envelope, NotAnAddress, UnsafeHeader, plain_address
+from leadcapture.letters.compose import Envelope, Letter, NotAnAddress, UnsafeHeader, plain_address
 from leadcapture.letters.greeting import greeting
 from leadcapture.letters.letter import write_letter
 from leadcapture.letters.self_test import interpreter_is_safe
@@ -8,6 +8,7 @@ from leadcapture.letters.shipped import publish_shipped
 
 __all__ = [
     "Envelope",
+    "Letter",
     "NotAnAddress",
     "UnsafeHeader",
     "greeting",

@@ -6,11 +6,11 @@ header is what the world will believe.
 """
 
 import base64
-import binascii
 import hashlib
+import html
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email import policy
@@ -21,8 +21,9 @@ from functools import lru_cache
 
 import idna
 
+from leadcapture.letters import plates
 from leadcapture.letters.mail_html import Written
-from leadcapture.letters.placeholders import checked_link
+from leadcapture.letters.placeholders import checked_link, substitute
 
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -33,10 +34,17 @@ _FILENAME = re.compile(r"[a-z0-9-]{1,60}\.[a-z]{1,5}")
 _PLAIN_WORDS = re.compile(r"[\x20-\x7e]*")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9 &'.,-]+")
 _FOLD = re.compile(r"\r\n(?=[ \t])")
-_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+class _AsWritten(policy.EmailPolicy):
+    """The new parser's rules, save that nobody takes values apart to learn the content's type."""
+
+    def header_fetch_parse(self, name: str, value: str) -> str:
+        return value
+
 
 _COMPAT32 = HeaderParser(policy=policy.compat32)
-_DEFAULT = HeaderParser(policy=policy.default)
+_DEFAULT = HeaderParser(policy=_AsWritten())
 
 
 class UnsafeHeader(ValueError):
@@ -110,35 +118,71 @@ def plain_address(address: str) -> str:
     return f"{local}@{domain}"
 
 
+@dataclass(frozen=True)
+class Letter:
+    """A whole message in pieces, so that the half megabyte of a packet is not copied for each.
+
+    ``words`` are the header, the text and the HTML; in ``attached`` no line begins with a dot.
+    """
+
+    words: bytes
+    attached: tuple[bytes, ...] = ()
+
+    def __bytes__(self) -> bytes:
+        return b"".join((self.words, *self.attached))
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the whole, in hex."""
+        digest = hashlib.sha256(self.words)
+        for piece in self.attached:
+            digest.update(piece)
+        return digest.hexdigest()
+
+
 def compose(envelope: Envelope, written: Written, attachments: Sequence[Attachment] = ()) -> bytes:
+    """The whole message in one piece: see `compose_letter`."""
+    return bytes(compose_letter(envelope, written, attachments))
+
+
+def compose_letter(
+    envelope: Envelope,
+    written: Written,
+    attachments: Sequence[Attachment] = (),
+    values: Mapping[str, str] | None = None,
+) -> Letter:
     """The whole message: the same bytes for the same arguments, every line ended by CRLF.
 
-    Raises ``UnsafeHeader`` or ``NotAnAddress`` rather than let a doubtful header leave.
+    ``values`` fill the placeholders of ``written``; without them it has none. Raises as
+    `placeholders.substitute` does, and ``UnsafeHeader`` or ``NotAnAddress`` rather than let a
+    doubtful header leave.
     """
+    subject = written.subject if values is None else substitute(written.subject, values)
     # "=_" occurs in neither quoted-printable nor base64, so no body can hold a boundary.
     seed = hashlib.sha256(envelope.message_id.encode()).hexdigest()[:24]
     outer, inner = f"=_{seed}.0", f"=_{seed}.1"
     alternative = f'multipart/alternative; boundary="{inner}"'
     mixed = f'multipart/mixed; boundary="{outer}"'
-    header = _header(envelope, written, mixed if attachments else alternative)
+    header = _header(envelope, subject, written.language, mixed if attachments else alternative)
 
     words = (
         f"--{inner}\r\n".encode()
-        + _text_part("plain", written.text)
+        + _text_part("plain", _struck(written.text, values))
         + f"--{inner}\r\n".encode()
-        + _text_part("html", written.html)
+        + _text_part("html", _struck(written.html, values, html.escape))
         + f"--{inner}--\r\n".encode()
     )
     if not attachments:
-        return header + b"\r\n" + words
-    parts = [header, f"\r\n--{outer}\r\nContent-Type: {alternative}\r\n\r\n".encode(), words]
+        return Letter(header + b"\r\n" + words)
+    opening = f"\r\n--{outer}\r\nContent-Type: {alternative}\r\n\r\n".encode()
+    attached: list[bytes] = []
     for attachment in attachments:
-        parts += [f"--{outer}\r\n".encode(), _attachment_header(attachment), attachment.encoded]
-    parts.append(f"--{outer}--\r\n".encode())
-    return b"".join(parts)
+        attached += [f"--{outer}\r\n".encode() + _attachment_header(attachment)]
+        attached += [attachment.encoded]
+    return Letter(header + opening + words, (*attached, f"--{outer}--\r\n".encode()))
 
 
-def _header(envelope: Envelope, written: Written, content_type: str) -> bytes:
+def _header(envelope: Envelope, subject: str, language: str, content_type: str) -> bytes:
     sender, recipient = plain_address(envelope.sender), plain_address(envelope.recipient)
     if not _MESSAGE_ID.fullmatch(envelope.message_id):
         raise UnsafeHeader("Message-ID")
@@ -148,11 +192,11 @@ def _header(envelope: Envelope, written: Written, content_type: str) -> bytes:
     intended = [
         ("From", f"{_phrase(name)} <{sender}>" if name else sender),
         ("To", recipient),
-        ("Subject", _unstructured(written.subject)),
+        ("Subject", _unstructured(subject)),
         ("Date", format_datetime(envelope.date)),
         ("Message-ID", envelope.message_id),
         ("Auto-Submitted", "auto-generated"),
-        ("Content-Language", written.language),
+        ("Content-Language", language),
         ("MIME-Version", "1.0"),
         ("Content-Type", content_type),
     ]
@@ -171,21 +215,21 @@ def _header(envelope: Envelope, written: Written, content_type: str) -> bytes:
             ("CFBL-Feedback-ID", envelope.feedback_id),
         ]
     block = "".join(f"{name}: {value}\r\n" for name, value in intended)
-    _read_back(block, intended, written.subject)
+    _read_back(block, intended, subject)
     return block.encode("ascii")
 
 
 def _read_back(block: str, intended: list[tuple[str, str]], subject: str) -> None:
     """Parse the header as both kinds of Python's parsers do, and accept nothing unexpected."""
-    plain = [(name, _FOLD.sub("", value)) for name, value in intended]
+    plain = [(name, _unfolded(value)) for name, value in intended]
     lines = [f"{name}: {value}" for name, value in plain]
     if any(not line.isascii() or not line.isprintable() or len(line) > 998 for line in lines):
         raise UnsafeHeader("a control character or an endless line")
-    if _FOLD.sub("", block).split("\r\n") != [*lines, ""]:
+    if _unfolded(block).split("\r\n") != [*lines, ""]:
         raise UnsafeHeader("the header is not what was written")
     for parser in (_COMPAT32, _DEFAULT):
         message = parser.parsestr(block + "\r\n", headersonly=True)
-        found = [(name, _FOLD.sub("", value)) for name, value in message.raw_items()]
+        found = [(name, _unfolded(value)) for name, value in message.raw_items()]
         if found != plain or message.defects:
             raise UnsafeHeader("the header is read back as something else")
     for name, value in plain:
@@ -195,6 +239,10 @@ def _read_back(block: str, intended: list[tuple[str, str]], subject: str) -> Non
             raise UnsafeHeader(name)
         if name == "Subject" and _subject_as_read(value) != {subject}:
             raise UnsafeHeader(name)
+
+
+def _unfolded(value: str) -> str:
+    return _FOLD.sub("", value) if "\r\n" in value else value
 
 
 def _is_one_address(name: str, value: str) -> bool:
@@ -261,11 +309,14 @@ def _encoded_words(text: str) -> str:
     return "\r\n ".join(f"=?utf-8?b?{base64.b64encode(word).decode()}?=" for word in words)
 
 
-def _text_part(subtype: str, text: str) -> bytes:
-    # The last line end is the boundary's (RFC 2046, 5.1.1). It also keeps binascii, which
-    # takes its line ends from the first one it sees, from breaking long lines with a bare LF.
-    lines = _LINE_END.sub("\r\n", text) + "\r\n"
-    body = binascii.b2a_qp(lines.encode("utf-8", "replace"), istext=True)
+def _struck(
+    text: str, values: Mapping[str, str] | None, escape: Callable[[str], str] = str
+) -> bytes:
+    return plates.set_once(text) if values is None else plates.cast(text).struck(values, escape)
+
+
+def _text_part(subtype: str, body: bytes) -> bytes:
+    # The body's last line end is the boundary's (RFC 2046, 5.1.1).
     head = (
         f"Content-Type: text/{subtype}; charset=utf-8\r\n"
         "Content-Transfer-Encoding: quoted-printable\r\n\r\n"

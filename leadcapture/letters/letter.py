@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from threading import Lock
 
-from leadcapture.letters.compose import Attachment, Envelope, compose, encode_content
+from leadcapture.letters.compose import Attachment, Envelope, Letter, compose_letter, encode_content
 from leadcapture.letters.mail_html import render
 from leadcapture.letters.packet_pdf import neutral_filename
 from leadcapture.models.letter import LetterVersion
@@ -18,13 +18,13 @@ def write_letter(
     packets: Sequence[LetterVersion],
     values: Mapping[str, str],
     envelope: Envelope,
-) -> bytes:
+) -> Letter:
     """The letter with its packets attached: the same bytes for the same arguments (MD-03).
 
     Raises ``MissingValue``, ``UnsafeLink``, ``NotAnAddress`` or ``UnsafeHeader``; none of
     them quotes what it is about, so that no traceback carries a patient's address.
     """
-    written = render(letter.text, letter.language).filled(values)
+    written = render(letter.text, letter.language)
     attachments = [
         Attachment(
             neutral_filename(letter.language, position, of=len(packets)),
@@ -32,7 +32,7 @@ def write_letter(
         )
         for position, packet in enumerate(packets)
     ]
-    return compose(envelope, written, attachments)
+    return compose_letter(envelope, written, attachments, values)
 
 
 def _encoded_packet(packet: LetterVersion) -> bytes:
@@ -43,7 +43,7 @@ def _encoded_packet(packet: LetterVersion) -> bytes:
             raise ValueError(f"packet version {packet.id} has no PDF")
         encoded = encode_content(packet.pdf)
         with _encoding:
-            if len(_encoded) >= _KEPT_PACKETS:
-                _encoded.clear()
+            while len(_encoded) >= _KEPT_PACKETS:
+                _encoded.pop(next(iter(_encoded)))
             _encoded[packet.sha256] = encoded
     return encoded

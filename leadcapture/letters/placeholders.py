@@ -58,16 +58,26 @@ def substitute(
     ``UnknownPlaceholder``, ``MissingValue`` or ``UnsafeLink``.
     """
 
-    def value_of(match: re.Match[str]) -> str:
-        name = match[1]
-        if name not in NAMES:
-            raise UnknownPlaceholder(name)
-        if name not in values:
-            raise MissingValue(name)
-        value = checked_link(values[name]) if name in LINK_NAMES else values[name]
+    def filled(match: re.Match[str]) -> str:
+        value = value_of(match[1], values)
         return escape(value) if escape else value
 
-    return _PLACEHOLDER.sub(value_of, text)
+    return _PLACEHOLDER.sub(filled, text)
+
+
+def value_of(name: str, values: Mapping[str, str]) -> str:
+    """What stands for a placeholder; raises as `substitute` does."""
+    if name not in NAMES:
+        raise UnknownPlaceholder(name)
+    if name not in values:
+        raise MissingValue(name)
+    return checked_link(values[name]) if name in LINK_NAMES else values[name]
+
+
+def parted(text: str) -> tuple[list[str], list[str]]:
+    """What stands between the placeholders, one piece more than there are, and their names."""
+    pieces = _PLACEHOLDER.split(text)
+    return pieces[::2], pieces[1::2]
 
 
 def checked_link(url: str) -> str:

@@ -2,50 +2,77 @@
 
 from leadcapture.models.attempt import Attempt
 from leadcapture.models.audit import AuditEntry, SealKey
+from leadcapture.models.bulk import BulkAct
+from leadcapture.models.change import Change
 from leadcapture.models.consent import Consent, ConsentKind
+from leadcapture.models.export import Export, ExportPart, ExportState
+from leadcapture.models.feed import CalendarFeed
+from leadcapture.models.form_text import FormText, FormTextInUse
 from leadcapture.models.gate import Gate
 from leadcapture.models.heartbeat import Heartbeat
 from leadcapture.models.hours import ClinicHours
 from leadcapture.models.inbound import InboundKind, InboundMail
 from leadcapture.models.instance import Instance
+from leadcapture.models.kept_form import KeptForm
 from leadcapture.models.lead import Lead, LeadStatus
 from leadcapture.models.letter import LetterVersion
 from leadcapture.models.message import Message, MessageKind, MessageState
 from leadcapture.models.pace import Pace
+from leadcapture.models.presence import Presence
 from leadcapture.models.request import Request, Screening
 from leadcapture.models.roster import Roster
+from leadcapture.models.setting_change import SettingChange
+from leadcapture.models.source import SourceRule
 from leadcapture.models.staff import Invitation, Role, Staff
 from leadcapture.models.suppression import Suppression, SuppressionScope
+from leadcapture.models.tag import Tag, lead_tag
 from leadcapture.models.task import Task
 from leadcapture.models.timeline import TimelineEntry
+from leadcapture.models.view import ListChoice, SavedView
 
 __all__ = [
     "Attempt",
     "AuditEntry",
+    "BulkAct",
+    "CalendarFeed",
+    "Change",
     "ClinicHours",
     "Consent",
     "ConsentKind",
+    "Export",
+    "ExportPart",
+    "ExportState",
+    "FormText",
+    "FormTextInUse",
     "Gate",
     "Heartbeat",
     "InboundKind",
     "InboundMail",
     "Instance",
     "Invitation",
+    "KeptForm",
     "Lead",
     "LeadStatus",
     "LetterVersion",
+    "ListChoice",
     "Message",
     "MessageKind",
     "MessageState",
     "Pace",
+    "Presence",
     "Request",
     "Role",
     "Roster",
+    "SavedView",
     "Screening",
     "SealKey",
+    "SettingChange",
+    "SourceRule",
     "Staff",
     "Suppression",
     "SuppressionScope",
+    "Tag",
     "Task",
     "TimelineEntry",
+    "lead_tag",
 ]

@@ -45,6 +45,13 @@ class AuditEntry(Model):
             postgresql_where=text("position IS NULL"),
         ),
         Index("ix_audit_message", "message_id", "id"),
+        Index(
+            "ix_audit_viewed",
+            "at",
+            "actor_id",
+            sqlite_where=text("act = 'lead_viewed'"),
+            postgresql_where=text("act = 'lead_viewed'"),
+        ),
     )
 
 

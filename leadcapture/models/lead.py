@@ -3,7 +3,16 @@
 import enum
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, String, Text, text
+from sqlalchemy import (
+    FetchedValue,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    String,
+    Text,
+    TextClause,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from leadcapture.database import Instant, Model
@@ -26,9 +35,14 @@ _UNDATED = "waiting_since IS NOT NULL AND first_response_due_at IS NULL"
 _UNOWNED = "waiting_since IS NOT NULL AND owner_id IS NULL"
 
 
-def _partial(name: str, column: str, where: str) -> Index:
+# The folded name stands at the start of the words that a lead is found by.
+NAME_ORDER = "substr(search_text, 1, 60)"
+DUE_ORDER = "coalesce(first_response_due_at, waiting_since)"
+
+
+def _partial(name: str, column: str | TextClause, where: str, *more: str) -> Index:
     """An index in which only those stand who are waiting for something."""
-    return Index(name, column, sqlite_where=text(where), postgresql_where=text(where))
+    return Index(name, column, *more, sqlite_where=text(where), postgresql_where=text(where))
 
 
 class Lead(Model):
@@ -39,6 +53,7 @@ class Lead(Model):
     ``waiting_since`` is when a person last asked and nobody has answered; None when nobody waits.
     ``first_response_due_at`` is when they should have heard from a person, ``warning_due_at`` when
     the next of the ``warnings`` goes to staff; both None until the clock has been read.
+    ``version`` grows with each change that people see; the database counts it (`leads.changes`).
     """
 
     __tablename__ = "lead"
@@ -58,7 +73,7 @@ class Lead(Model):
     contact_time: Mapped[str] = mapped_column(String(16), default="")
     status: Mapped[LeadStatus] = mapped_column(words(LeadStatus))
     closed_reason: Mapped[str] = mapped_column(String(32), default="")
-    owner_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True)
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
     created_at: Mapped[datetime] = mapped_column(Instant)
     last_request_at: Mapped[datetime] = mapped_column(Instant)
     waiting_since: Mapped[datetime | None] = mapped_column(Instant)
@@ -67,13 +82,19 @@ class Lead(Model):
     warnings: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     confirmed_at: Mapped[datetime | None] = mapped_column(Instant)
     search_text: Mapped[str] = mapped_column(Text)
+    version: Mapped[int] = mapped_column(server_default="1", server_onupdate=FetchedValue())
 
     owner: Mapped[Staff | None] = relationship()
 
     __table_args__ = (
         Index("ix_lead_status_last_request", "status", "last_request_at", "id"),
         Index("ix_lead_last_request", "last_request_at", "id"),
+        Index("ix_lead_owner_last_request", "owner_id", "last_request_at", "id"),
+        Index("ix_lead_country_last_request", "country", "last_request_at", "id"),
+        Index("ix_lead_created", "created_at", "id"),
+        Index("ix_lead_name", text(NAME_ORDER), "id"),
         Index("ix_lead_waiting_since", "waiting_since", "id"),
+        _partial("ix_lead_due", text(DUE_ORDER), "waiting_since IS NOT NULL", "id"),
         _partial("ix_lead_undated", "waiting_since", _UNDATED),
         _partial("ix_lead_warning_due", "warning_due_at", "warning_due_at IS NOT NULL"),
         _partial("ix_lead_unowned", "waiting_since", _UNOWNED),

@@ -56,4 +56,7 @@ class Request(Model):
 
     lead: Mapped[Lead] = relationship()
 
-    __table_args__ = (Index("ix_request_screening_created", "screening", "created_at"),)
+    __table_args__ = (
+        Index("ix_request_screening_created", "screening", "created_at"),
+        Index("ix_request_channel_lead", "channel", "lead_id"),
+    )

@@ -1,38 +1,35 @@
 """Dispatch: what is due leaves, one letter at a time, with no transaction open meanwhile."""
 
-import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from leadcapture.database import database_now, open_session, reading
-from leadcapture.models import Message, MessageKind, MessageState, SuppressionScope
-from leadcapture.outbox import gates, ledger, policy, stops
-from leadcapture.outbox.alerts import raise_alert
+from leadcapture.database import database_now, reading
+from leadcapture.models import LetterVersion, Message, MessageState
+from leadcapture.outbox import claims, gates, outcomes, policy
+from leadcapture.outbox.claims import Claimed
 from leadcapture.outbox.envelope import envelope_of
 from leadcapture.outbox.pace import Allowance
 from leadcapture.outbox.queue import domain_of
 from leadcapture.outbox.relay import Refused, RelaySession
-from leadcapture.outbox.render import render
-from leadcapture.outbox.replies import Phase, Reply, Verdict, back_off, judge
+from leadcapture.outbox.render import Press, versions_of
+from leadcapture.outbox.replies import Phase, Reply, Verdict, judge
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
 log = logging.getLogger(__name__)
 
-PACKET_GIVES_UP = timedelta(days=5)
-MAILBOX_FULL_GIVES_UP = timedelta(hours=24)
 OUTCOME_WAITS = 20.0
 OUTCOME_PAUSE = 0.25
-NONSENSE_TRIES = 3
+_AWAY = (OperationalError, InterfaceError)
 
 
 @dataclass
@@ -40,7 +37,8 @@ class Dispatcher:
     """Sends what is due over one relay session; any number may run at once, one a thread.
 
     ``clock`` answers with the instant that due times and leases are compared with; None asks
-    the database (DELIVERY: one clock on PostgreSQL).
+    the database (DELIVERY: one clock on PostgreSQL). One connection to the database is held
+    while there is something to send.
     """
 
     engine: Engine
@@ -51,17 +49,26 @@ class Dispatcher:
 
     def __post_init__(self) -> None:
         self._allowance = Allowance(self.settings.domain_pace, self.settings.relay_pace)
+        self._press = Press(self.vault, self.settings)
+        self._is_served = self.engine.dialect.name == "postgresql"
         self._relay_was_down = False
+        self._held: Connection | None = None
+        self._is_one_by_one = False
 
     def send_due(self, limit: int = 1000, stopping: Callable[[], bool] = lambda: False) -> int:
         """Send until nothing is due, a gate closes, or ``limit``; how many were tried."""
-        # Asked once, and without a lock: an idle worker keeps nobody from writing.
-        if stopping() or self._is_idle():
-            return 0
-        for tried in range(limit):
-            if stopping() or not self._send_next():
-                return tried
-        return limit
+        try:
+            # Asked without a lock: an idle worker keeps nobody from writing.
+            if stopping() or self._is_idle():
+                return 0
+            tried, message = 0, self._claim()
+            while message is not None:
+                tried += 1
+                is_last = tried == limit
+                message = self._send(message, lambda: is_last or stopping())  # noqa: B023
+            return tried
+        finally:
+            self._let_go()
 
     def abandon(self) -> None:
         """Let go of the letter in hand, save after its dot; safe from another thread."""
@@ -69,22 +76,19 @@ class Dispatcher:
 
     def close(self) -> None:
         self.relay.quit()
+        self._let_go()
 
-    def _send_next(self) -> bool:
-        message = self._claim()
-        if message is None:
-            return False
+    def _send(self, message: Message, ends: Callable[[], bool]) -> Message | None:
+        """Send one letter; the next one, claimed, or None where nothing more can be sent now."""
         try:
-            letter = self._render(message)
+            letter = self._press.write(message, self._find_versions)
         except Exception as error:
             # The words of the error may hold a patient's; its class is enough to find it.
             log.error("letter %s cannot be written: %s", message.ref, type(error).__name__)
-            self._set_aside(message, "cannot_be_written")
-            return True
-        sha256 = hashlib.sha256(letter).hexdigest()
+            return self._set_aside(message, "cannot_be_written", ends)
+        sha256 = letter.sha256
         if message.sha256 not in (None, sha256):
-            self._set_aside(message, "differs_from_first_copy")
-            return True
+            return self._set_aside(message, "differs_from_first_copy", ends)
         try:
             envelope = envelope_of(self.settings, message)
             accepted = self.relay.send(
@@ -95,111 +99,119 @@ class Dispatcher:
                 envelope.envid,
             )
         except Refused as refused:
-            return self._take_refusal(message, refused.reply)
+            goes_on = self._take_refusal(message, refused.reply)
+            return None if not goes_on or ends() else self._claim()
         if accepted:
-            self._take_acceptance(message)
-        return True
+            return self._take_acceptance(message, ends)
+        return None if ends() else self._claim()
 
     def _claim(self) -> Message | None:
-        with self._session() as session:
-            while True:
-                now = self._now(session)
-                message = ledger.claim_next(session, now, self._kept_back(session, now))
-                if message is None:
-                    return None
-                refusal = policy.refusal(session, message, now)
-                if refusal is not None:
-                    # A refused letter is not the last one.
-                    self._apply(session, message, refusal, now)
-                    session.commit()
-                elif not self._take_token(session, message, now):
+        """Claim what goes next; what may not leave is settled on the way."""
+        while True:
+            with self._transaction(one_by_one=not self._allowance.is_limited) as connection:
+                claimed, now = self._take_next(connection)
+                if claimed is not None and not self._take_token(connection, claimed, now):
                     # The claim never was; the next look passes over what is spent.
-                    session.rollback()
-                else:
-                    # Whole seconds, as the Date header has them: the same on every copy.
-                    message.mail_date = message.mail_date or now.replace(microsecond=0)
-                    session.commit()
-                    return message
+                    connection.rollback()
+                    continue
+            if claimed is None:
+                return None
+            if self._may_leave(claimed, now):
+                return claimed.message
 
-    def _kept_back(self, session: Session, now: datetime) -> ledger.KeptBack:
-        """What may not be claimed now: closed gates and spent paces."""
-        closed = gates.closed(session, now)
+    def _take_next(self, connection: Connection) -> tuple[Claimed | None, datetime]:
+        now, kept_back = self._kept_back(connection)
+        claimed = claims.claim_next(connection, now, kept_back)
+        if claimed is not None and claimed.message.domain is None:
+            # A row of the release before.
+            claimed.message.domain = domain_of(claimed.message.recipient)
+            row = update(Message).where(Message.id == claimed.message.id)
+            connection.execute(row.values(domain=claimed.message.domain))
+        return claimed, now
+
+    def _kept_back(self, connection: Connection) -> tuple[datetime, claims.KeptBack]:
+        """The moment, and what may not be claimed then: closed gates and spent paces."""
+        now, closed = gates.look(connection, self._moment())
         self._relay_was_down = closed.relay_was_down
         if closed.all_mail:
-            return ledger.KeptBack(None, None)
+            return now, claims.KeptBack(None, None)
+        awaited, reminders = (
+            None if spent.relay else closed.domains | spent.domains
+            for spent in self._allowance.spent(connection, now)
+        )
+        return now, claims.KeptBack(awaited, reminders)
 
-        def domains(is_awaited: bool) -> frozenset[str] | None:
-            spent = self._allowance.spent(session, now, is_awaited)
-            return None if spent.relay else closed.domains | spent.domains
+    def _take_token(self, connection: Connection, claimed: Claimed, now: datetime) -> bool:
+        message = claimed.message
+        return self._allowance.take(connection, message.domain or "", message.priority == 0, now)
 
-        return ledger.KeptBack(domains(True), domains(False))
-
-    def _take_token(self, session: Session, message: Message, now: datetime) -> bool:
-        if message.domain is None:
-            message.domain = domain_of(message.recipient)
-        return self._allowance.take(session, message.domain, message.priority == 0, now)
+    def _may_leave(self, claimed: Claimed, now: datetime) -> bool:
+        """Ask again what only the moment of leaving can tell; a refusal is written."""
+        message = claimed.message
+        if policy.needs_no_question(message, claimed.is_suppressed, now):
+            return True
+        with self._session() as session:
+            refusal = policy.refusal(session, message, now)
+            if refusal is not None:
+                outcomes.apply_refusal(session, message, refusal, now)
+        return refusal is None
 
     def _is_idle(self) -> bool:
         """True where nothing is due that may leave; asked without a lock."""
-        with reading(), self._session() as session:
-            now = self._now(session)
-            return not ledger.is_anything_due(session, now, self._kept_back(session, now))
-
-    def _render(self, message: Message) -> bytes:
-        with self._session() as session:
-            return render(session, self.vault, self.settings, message)
+        with reading(), self._transaction(one_by_one=True) as connection:
+            now, kept_back = self._kept_back(connection)
+            if not claims.is_anything_due(connection, now, kept_back):
+                return True
+            if self._is_served:
+                # To plan our few statements anew for each letter took a third of their time, and
+                # nobody searches over the connections of a scheduler.
+                connection.exec_driver_sql("SET plan_cache_mode = auto")
+            return False
 
     def _declare_intent(self, message: Message, sha256: str) -> bool:
+        if message.kind in policy.AWAITED:
+            with self._transaction(one_by_one=True) as connection:
+                if claims.declare_intent(connection, message, sha256, self._moment()):
+                    return True
         with self._session() as session:
             now = self._now(session)
             refusal = _stopped(session, now) or policy.refusal(session, message, now)
             if refusal is None:
-                declared = ledger.declare_intent(session, message, sha256, now)
-            else:
-                declared = False
-                self._apply(session, message, refusal, now)
-            session.commit()
-            return declared
+                return claims.declare_intent(session.connection(), message, sha256, now)
+            outcomes.apply_refusal(session, message, refusal, now)
+            return False
 
-    def _apply(
-        self, session: Session, message: Message, refusal: policy.Refusal, now: datetime
-    ) -> None:
-        changes: dict[str, Any] = {"reason": refusal.reason}
-        if refusal.due_at is not None:
-            # Waiting for the hours is no attempt.
-            changes |= {"due_at": refusal.due_at, "attempts": Message.attempts - 1}
-        ledger.settle(session, message, refusal.state, now, **changes)
-        if refusal.state is MessageState.EXPIRED and message.kind == MessageKind.PACKET:
-            ledger.ask_staff(session, message, "letter_expired", now)
-        if refusal.state is MessageState.HELD:
-            ledger.ask_staff(session, message, "letter_held", now)
+    def _take_acceptance(self, message: Message, ends: Callable[[], bool]) -> Message | None:
+        """Write that it was taken and claim the next, on SQLite with one sync for both."""
+        if self._relay_was_down or self._allowance.is_limited or ends():
+            self._write_outcome(lambda session, now: self._note_sent(session, message, now))
+            return None if ends() else self._claim()
+        try:
+            with self._transaction(one_by_one=True) as connection:
+                claims.note_sent(connection, message, self._moment())
+                claimed, now = self._take_next(connection)
+        except Exception as error:
+            # Whatever is wrong with the next letter or the database, this one was taken.
+            self._write_outcome(lambda session, now: self._note_sent(session, message, now))
+            if not isinstance(error, _AWAY):
+                raise
+            return self._claim()
+        if claimed is None:
+            return None
+        return claimed.message if self._may_leave(claimed, now) else self._claim()
 
-    def _take_acceptance(self, message: Message) -> None:
-        def settle(session: Session, now: datetime) -> None:
-            if ledger.settle(session, message, MessageState.SENT, now, reason="", sent_at=now):
-                ledger.note_attempt(session, message, Phase.DOT, 250, "", "sent", now)
-                if self._relay_was_down:
-                    gates.note_relay_up(session, now)
-
-        self._write_outcome(settle)
+    def _note_sent(self, session: Session, message: Message, now: datetime) -> None:
+        if claims.note_sent(session.connection(), message, now) and self._relay_was_down:
+            gates.note_relay_up(session, now)
 
     def _take_refusal(self, message: Message, reply: Reply) -> bool:
         """Write what the reply means; False where nothing more can be sent now."""
-        verdict = judge(reply)
         if self.relay.is_abandoned and reply.code is None and reply.phase is not Phase.DOT:
-            # We hung up ourselves, before the dot: neither the letter nor the relay is at fault.
-            self._write_outcome(lambda session, now: self._put_back(session, message, now))
+            self._write_outcome(lambda session, now: outcomes.put_back(session, message, now))
             return False
-
-        def settle(session: Session, now: datetime) -> None:
-            outcome = self._settle_verdict(session, message, reply, verdict, now)
-            self._note_domain(session, message, reply, verdict, now)
-            ledger.note_attempt(
-                session, message, reply.phase, reply.code, reply.enhanced, outcome, now
-            )
-
-        self._write_outcome(settle)
-        return verdict not in (Verdict.RELAY_DOWN, Verdict.HOLD_QUEUE)
+        self._write_outcome(lambda session, now: outcomes.write_reply(session, message, reply, now))
+        is_relays = judge(reply) in (Verdict.RELAY_DOWN, Verdict.HOLD_QUEUE)
+        return not (is_relays or reply.says_relay_closes)
 
     def _write_outcome(self, write: Callable[[Session, datetime], None]) -> None:
         """Write what became of a letter; a database that restarts meanwhile is waited for.
@@ -212,95 +224,61 @@ class Dispatcher:
             try:
                 with self._session() as session:
                     write(session, self._now(session))
-                    session.commit()
-                    return
-            except (OperationalError, InterfaceError):
+                return
+            except _AWAY:
+                self._let_go()
                 if time.monotonic() > gives_up:
                     raise
             threading.Event().wait(OUTCOME_PAUSE)
 
-    def _put_back(self, session: Session, message: Message, now: datetime) -> None:
-        ledger.settle(
-            session,
-            message,
-            MessageState.QUEUED,
-            now,
-            reason="worker_lost",
-            due_at=now,
-            attempts=Message.attempts - 1,
-        )
-
-    def _note_domain(
-        self, session: Session, message: Message, reply: Reply, verdict: Verdict, now: datetime
-    ) -> None:
-        """Close the domain's gate where its answers ask for calm."""
-        domain = message.domain or domain_of(message.recipient)
-        if verdict is Verdict.POLICY:
-            gates.note_policy_refusal(session, domain, _reason(reply, verdict), now)
-        elif reply.asks_domain_for_calm:
-            gates.note_domain_deferral(session, domain, _reason(reply, verdict), now)
-        if verdict is Verdict.FAILED and reply.phase in (Phase.DATA, Phase.DOT):
-            # The relay refuses what we write, and will refuse the next letter too.
-            raise_alert(session, "content_refused", reply.phase, now)
-
-    def _settle_verdict(
-        self, session: Session, message: Message, reply: Reply, verdict: Verdict, now: datetime
-    ) -> MessageState:
-        if verdict is Verdict.UNCERTAIN:
-            ledger.doubt(session, message, now)
-            return MessageState.UNCERTAIN
-        if verdict in (Verdict.RELAY_DOWN, Verdict.HOLD_QUEUE):
-            return self._close_gate(session, message, reply, verdict, now)
-        reason = _reason(reply, verdict)
-        gives_up = MAILBOX_FULL_GIVES_UP if verdict is Verdict.MAILBOX_FULL else PACKET_GIVES_UP
-        waits = verdict in (Verdict.BACK_OFF, Verdict.MAILBOX_FULL, Verdict.NONSENSE)
-        if verdict is Verdict.NONSENSE and message.attempts >= NONSENSE_TRIES:
-            ledger.settle(session, message, MessageState.HELD, now, reason="nonsense")
-            ledger.ask_staff(session, message, "letter_held", now)
-            return MessageState.HELD
-        age = now - max(message.created_at, message.mail_date or message.created_at)
-        if waits and age < gives_up:
-            later = now + back_off(message.attempts, reply.phase)
-            ledger.settle(session, message, MessageState.QUEUED, now, reason=reason, due_at=later)
-            if age > ledger.STAFF_TOLD_AFTER:
-                ledger.ask_staff(session, message, "letter_late", now)
-            return MessageState.QUEUED
-        ledger.settle(session, message, MessageState.FAILED, now, reason=reason)
-        ledger.ask_staff(session, message, "letter_failed", now)
-        if verdict is Verdict.FAILED_AND_SUPPRESS and message.cap_hash:
-            stops.suppress(session, message.cap_hash, SuppressionScope.ALL, "no_such_address", now)
-        return MessageState.FAILED
-
-    def _close_gate(
-        self, session: Session, message: Message, reply: Reply, verdict: Verdict, now: datetime
-    ) -> MessageState:
-        """The relay's trouble is not the letter's: it goes back and no attempt is counted."""
-        reason = _reason(reply, verdict)
-        ledger.settle(
-            session,
-            message,
-            MessageState.QUEUED,
-            now,
-            reason=verdict.value,
-            due_at=now,
-            attempts=Message.attempts - 1,
-        )
-        if verdict is Verdict.HOLD_QUEUE:
-            gates.hold_queue(session, reason, now)
-        else:
-            gates.note_relay_down(session, reason, now)
-        return MessageState.QUEUED
-
-    def _set_aside(self, message: Message, reason: str) -> None:
+    def _set_aside(self, message: Message, reason: str, ends: Callable[[], bool]) -> Message | None:
         with self._session() as session:
-            now = self._now(session)
-            ledger.settle(session, message, MessageState.HELD, now, reason=reason)
-            ledger.note_attempt(session, message, "render", None, "", "held", now)
-            ledger.ask_staff(session, message, "letter_held", now)
+            outcomes.set_aside(session, message, reason, self._now(session))
+        return None if ends() else self._claim()
+
+    def _find_versions(self, keys: Sequence[int]) -> Sequence[LetterVersion]:
+        with reading(), self._session() as session:
+            return versions_of(session, keys)
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        """A session for one transaction, which it commits."""
+        with Session(self._line(), expire_on_commit=False) as session:
+            yield session
             session.commit()
 
-    def _session(self) -> Session:
-        return open_session(self.engine)
+    @contextmanager
+    def _transaction(self, one_by_one: bool = False) -> Iterator[Connection]:
+        """A transaction of statements without a session: these cost a third.
+
+        ``one_by_one`` is for statements that are each whole: a server commits each by itself,
+        which spares two ways to it; SQLite, to which no way leads, commits them together.
+        """
+        connection = self._line(one_by_one)
+        with connection.begin():
+            yield connection
+
+    def _line(self, one_by_one: bool = False) -> Connection:
+        """The connection that is ours until we let it go."""
+        if self._held is None:
+            self._held = self.engine.connect()
+            self._is_one_by_one = False
+        if self._is_served and one_by_one is not self._is_one_by_one:
+            level = "AUTOCOMMIT" if one_by_one else self._held.default_isolation_level
+            self._held.execution_options(isolation_level=level)
+            self._is_one_by_one = one_by_one
+        return self._held
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
+
+    def _moment(self) -> datetime | None:
+        """The moment, where it is ours to tell; None where it is the server's."""
+        if self.clock is not None:
+            return self.clock()
+        return None if self._is_served else datetime.now(UTC)
 
     def _now(self, session: Session) -> datetime:
         return self.clock() if self.clock else database_now(session)
@@ -311,10 +289,3 @@ def _stopped(session: Session, now: datetime) -> policy.Refusal | None:
     # The relay's own gate, which opens by itself, must not hide the queue's.
     reason = gates.pause_reason(session)
     return policy.Refusal(MessageState.QUEUED, reason, now) if reason else None
-
-
-def _reason(reply: Reply, verdict: Verdict) -> str:
-    """The reply as a message's reason: its phase, and its RFC 3463 status, code or loss."""
-    if verdict is Verdict.POLICY:
-        return f"{reply.phase}_{reply.enhanced or '5.7'}"
-    return f"{reply.phase}_{reply.enhanced or reply.code or 'lost'}"

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Connection, delete, func, literal, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from leadcapture.database import Base, Instant
 from leadcapture.models import Gate, Message, MessageState
 from leadcapture.outbox import pace
 from leadcapture.outbox.alerts import clear_alerts, raise_alert
@@ -19,6 +20,11 @@ FAILURES_BEFORE_PAUSE = 5
 DEFERRED_FOR = timedelta(minutes=5)
 REFUSED_FOR = timedelta(hours=4)
 REFUSALS_IN_AN_HOUR = 3
+_TABLE = Base.metadata.tables["gate"]
+_CLOSED = select(_TABLE.c.name, _TABLE.c.closed_until)
+_CLOSED_BY_SERVER = _CLOSED.add_columns(
+    func.clock_timestamp(type_=Instant).label("now")
+).select_from(select(literal(1)).subquery().outerjoin(_TABLE, true()))
 _SHORT = timedelta(seconds=5)
 _LONG = timedelta(seconds=60)
 
@@ -43,18 +49,26 @@ def closed_gate(session: Session, now: datetime) -> Gate | None:
     return None
 
 
-def closed(session: Session, now: datetime) -> Closed:
-    """All that is closed now, in one question."""
+def look(connection: Connection, now: datetime | None) -> tuple[datetime, Closed]:
+    """The moment, and all that is closed then, in one question.
+
+    Without ``now`` it is the server's clock that tells the moment.
+    """
+    rows = connection.execute(_CLOSED if now else _CLOSED_BY_SERVER).all()
+    # The server answers with one row at least, of an hour and no gate.
+    moment: datetime = now or rows[0].now
     all_mail, domains, relay_was_down = False, set(), False
-    for name, closed_until in session.execute(select(Gate.name, Gate.closed_until)):
-        is_closed = closed_until is None or closed_until > now
+    for name, closed_until, *_ in rows:
+        if name is None:
+            continue
+        is_closed = closed_until is None or closed_until > moment
         kind, _, domain = name.partition(":")
         relay_was_down |= name == RELAY
         if is_closed and domain:
             domains.add(domain)
         elif is_closed and kind in (RELAY, QUEUE, INSTANCE):
             all_mail = True
-    return Closed(all_mail, frozenset(domains), relay_was_down)
+    return moment, Closed(all_mail, frozenset(domains), relay_was_down)
 
 
 def pause_reason(session: Session) -> str | None:

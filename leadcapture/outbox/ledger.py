@@ -1,127 +1,23 @@
 """The ledger: each change of a message's state, as a compare-and-swap that can lose.
 
-A claim, an intent and an outcome name the state and the fence they start from. A row count
-of 0 means that somebody else moved the message meanwhile: a worker that was thought dead, an
-unsubscribe, an erasure. Whoever loses leaves the row as it is. Row locks play no part.
+Each names the state and the fence it starts from. A row count of 0 means that somebody else
+moved the message meanwhile: a worker that was thought dead, an unsubscribe, an erasure.
+Whoever loses leaves the row as it is. Row locks play no part. The steps that nearly every
+letter takes, claim, intent and sent, are in `claims`.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Select, and_, insert, or_, select, update
+from sqlalchemy import CursorResult, and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from leadcapture.models import Attempt, Message, MessageState, Task
 from leadcapture.outbox.queue import new_ref
 
-CLAIM_LEASE = timedelta(seconds=120)
-SEND_LEASE = timedelta(seconds=660)
 DOUBT_WAITS = timedelta(minutes=30)
 STAFF_TOLD_AFTER = timedelta(hours=4)
-
-
-@dataclass(frozen=True)
-class KeptBack:
-    """What a claim passes over: domains, for each priority; a priority without any is off."""
-
-    awaited: frozenset[str] | None = frozenset()
-    reminders: frozenset[str] | None = frozenset()
-
-
-NOTHING = KeptBack()
-
-
-def claim_next(session: Session, now: datetime, kept_back: KeptBack = NOTHING) -> Message | None:
-    """Claim one due message; None where none is due, or others hold all that are.
-
-    What a person waits for goes before reminders, and its first try before a deferred one, so
-    that neither 10,000 reminders nor 2,000 retries delay a packet just asked for.
-    """
-    for is_first_try, priority, domains in _lanes(kept_back):
-        # Eight candidates, so that eight workers find one that nobody has locked. They come
-        # from the index alone, without a look at the rows that are passed over.
-        candidates = _due(now, priority, domains, is_first_try).limit(8).scalar_subquery()
-        unlocked = (
-            select(Message.id, Message.fence)
-            .where(Message.id.in_(candidates), Message.state == MessageState.QUEUED)
-            .order_by(Message.due_at, Message.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        while (found := session.execute(unlocked).first()) is not None:
-            # A lost race is not an empty queue.
-            message = claim(session, found.id, found.fence, now)
-            if message is not None:
-                return message
-    return None
-
-
-def is_anything_due(session: Session, now: datetime, kept_back: KeptBack = NOTHING) -> bool:
-    """True where a due message stands in the queue, locked by another worker or not."""
-    return any(
-        session.scalar(_due(now, priority, domains).limit(1)) is not None
-        for is_first_try, priority, domains in _lanes(kept_back)
-        if not is_first_try
-    )
-
-
-def _lanes(kept_back: KeptBack) -> Iterator[tuple[bool, int, frozenset[str]]]:
-    if kept_back.awaited is not None:
-        yield True, 0, kept_back.awaited
-        yield False, 0, kept_back.awaited
-    if kept_back.reminders is not None:
-        yield False, 1, kept_back.reminders
-
-
-def _due(
-    now: datetime, priority: int, domains: frozenset[str], is_first_try: bool = False
-) -> Select[int]:
-    due = select(Message.id).where(
-        Message.state == MessageState.QUEUED,
-        Message.priority == priority,
-        Message.due_at <= now,
-    )
-    if is_first_try:
-        due = due.where(Message.attempts == 0)
-    if domains:
-        # Rows of the release before have no domain; their claim finds it.
-        due = due.where(or_(Message.domain.is_(None), Message.domain.not_in(sorted(domains))))
-    return due.order_by(Message.due_at, Message.id)
-
-
-def claim(session: Session, message_id: int, fence: int, now: datetime) -> Message | None:
-    """Claim this message if nobody has since; None where the race was lost."""
-    won = _swap(
-        session,
-        message_id,
-        MessageState.QUEUED,
-        fence,
-        state=MessageState.CLAIMED,
-        fence=fence + 1,
-        attempts=Message.attempts + 1,
-        lease_until=now + CLAIM_LEASE,
-        state_at=now,
-    )
-    if not won:
-        return None
-    return session.get_one(Message, message_id, populate_existing=True)
-
-
-def declare_intent(session: Session, message: Message, sha256: str, now: datetime) -> bool:
-    """Say that the dot is about to be sent. False: it must not be, or our lease has ended."""
-    return _swap(
-        session,
-        message.id,
-        MessageState.CLAIMED,
-        message.fence,
-        Message.lease_until > now,
-        state=MessageState.SENDING,
-        sha256=sha256,
-        lease_until=now + SEND_LEASE,
-        state_at=now,
-    )
 
 
 def settle(
@@ -328,7 +224,6 @@ def _swap(
     message_id: int,
     start: MessageState,
     start_fence: int,
-    *guards: ColumnElement[bool],
     **changes: Any,
 ) -> bool:
     swapped = session.execute(
@@ -337,7 +232,6 @@ def _swap(
             Message.id == message_id,
             Message.state == start,
             Message.fence == start_fence,
-            *guards,
         )
         .values(**changes)
         .execution_options(synchronize_session=False)

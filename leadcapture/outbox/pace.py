@@ -1,14 +1,15 @@
 """Pace: how many messages a minute a place gets from all workers and hosts together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, or_, select, update
+from sqlalchemy import Connection, CursorResult, bindparam, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from leadcapture.database import Instant
 from leadcapture.models import Pace
 
 RELAY = "relay"
@@ -19,6 +20,8 @@ _MINUTE = timedelta(minutes=1)
 # Even the slowest bucket owes less; what owes more was filled before the clock was put back.
 _OWES_AT_MOST = timedelta(minutes=20)
 _KEPT = timedelta(hours=1)
+_COLUMNS = (Pace.name, Pace.full_at, Pace.slowed_until, Pace.started_at)
+_OWING = select(*_COLUMNS).where(Pace.full_at > bindparam("now", type_=Instant))
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ class Spent:
     relay: bool
 
 
+_NOBODY = Spent(frozenset(), False)
+
+
 @dataclass(frozen=True)
 class Allowance:
     """Messages a minute to one recipient domain and to the relay; 0 is no limit."""
@@ -66,11 +72,18 @@ class Allowance:
     domain: int
     relay: int
 
-    def spent(self, session: Session, now: datetime, is_awaited: bool) -> Spent:
-        """Where no more may go now, for what a person waits for or for reminders."""
-        if not (self.domain or self.relay):
-            return Spent(frozenset(), False)
-        owing = session.execute(select(*_COLUMNS).where(Pace.full_at > now)).all()
+    @property
+    def is_limited(self) -> bool:
+        return bool(self.domain or self.relay)
+
+    def spent(self, session: Session | Connection, now: datetime) -> tuple[Spent, Spent]:
+        """Where no more may go now: of what a person waits for, and of reminders."""
+        if not self.is_limited:
+            return _NOBODY, _NOBODY
+        owing = session.execute(_OWING, {"now": now}).all()
+        return self._of(owing, now, True), self._of(owing, now, False)
+
+    def _of(self, owing: Sequence[Any], now: datetime, is_awaited: bool) -> Spent:
         names = {
             row.name
             for row in owing
@@ -80,7 +93,9 @@ class Allowance:
         domains = frozenset(name.partition(":")[2] for name in names if name != RELAY)
         return Spent(domains, RELAY in names)
 
-    def take(self, session: Session, domain: str, is_awaited: bool, now: datetime) -> bool:
+    def take(
+        self, session: Session | Connection, domain: str, is_awaited: bool, now: datetime
+    ) -> bool:
         """Take a token for one message; False where there is none or somebody else was faster.
 
         The caller's transaction must then undo its claim.
@@ -132,11 +147,8 @@ def forget_idle_paces(session: Session, now: datetime) -> int:
     return cast(CursorResult[Any], session.execute(idle)).rowcount
 
 
-_COLUMNS = (Pace.name, Pace.full_at, Pace.slowed_until, Pace.started_at)
-
-
 def _take_one(
-    session: Session, allowance: Allowance, name: str, is_awaited: bool, now: datetime
+    session: Session | Connection, allowance: Allowance, name: str, is_awaited: bool, now: datetime
 ) -> bool:
     row = session.execute(select(*_COLUMNS).where(Pace.name == name)).first()
     if row is None:
@@ -160,7 +172,7 @@ def _debt(full_at: datetime, now: datetime) -> timedelta:
     return owes if owes <= _OWES_AT_MOST else timedelta(0)
 
 
-def _ensure(session: Session, name: str, now: datetime) -> None:
-    dialect = session.get_bind().dialect.name
+def _ensure(session: Session | Connection, name: str, now: datetime) -> None:
+    dialect = (session.get_bind() if isinstance(session, Session) else session).dialect.name
     insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
     session.execute(insert(Pace.__table__).values(name=name, full_at=now).on_conflict_do_nothing())

@@ -17,6 +17,8 @@ from leadcapture.models import (
 )
 from leadcapture.outbox import hours, stops
 
+# What somebody waits for: neither consent nor hours nor caps are asked.
+AWAITED = frozenset(MessageKind) - {MessageKind.FOLLOW_UP}
 DAILY_FOLLOW_UPS = 1
 MONTHLY_FOLLOW_UPS = 5
 DAILY_MAIL_UNCONFIRMED = 1
@@ -30,6 +32,12 @@ class Refusal:
     state: MessageState
     reason: str
     due_at: datetime | None = None
+
+
+def needs_no_question(message: Message, is_suppressed: bool, now: datetime) -> bool:
+    """True for what may leave by what its row and its address's suppressions say."""
+    is_late = message.not_after is not None and now > message.not_after
+    return message.kind in AWAITED and not is_suppressed and not is_late
 
 
 def refusal(session: Session, message: Message, now: datetime) -> Refusal | None:

@@ -1,9 +1,11 @@
 """A message becomes bytes: the pinned versions, the pinned values, the same every time."""
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from collections.abc import Callable, Sequence
 
-from leadcapture.letters import Envelope, write_letter
+from sqlalchemy import select
+from sqlalchemy.orm import Session, undefer
+
+from leadcapture.letters import Envelope, Letter, write_letter
 from leadcapture.models import LetterVersion, Message
 from leadcapture.outbox import dkim
 from leadcapture.outbox.envelope import feedback_id
@@ -11,23 +13,46 @@ from leadcapture.outbox.queue import open_payload
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
+_KEPT_VERSIONS = 32
 
-def render(session: Session, vault: Vault, settings: Settings, message: Message) -> bytes:
-    """The letter as it goes to the relay (RFC 5322, CRLF), byte for byte the same on a retry."""
-    payload = open_payload(vault, message)
-    wanted = [payload["letter"], *payload["packets"]]
-    versions = {
-        version.id: version
-        for version in session.scalars(select(LetterVersion).where(LetterVersion.id.in_(wanted)))
-    }
-    headers = envelope(settings, message, payload["values"])
-    letter = write_letter(
-        versions[payload["letter"]],
-        [versions[key] for key in payload["packets"]],
-        payload["values"],
-        headers,
-    )
-    return dkim.signed(letter, settings.dkim, headers.date) if settings.dkim else letter
+Versions = Callable[[Sequence[int]], Sequence[LetterVersion]]
+
+
+class Press:
+    """Writes the letters of one database; what a version says is asked for once."""
+
+    def __init__(self, vault: Vault, settings: Settings) -> None:
+        self._vault = vault
+        self._settings = settings
+        self._versions: dict[int, LetterVersion] = {}
+
+    def write(self, message: Message, find: Versions) -> Letter:
+        """The letter as it goes to the relay (RFC 5322, CRLF), byte for byte the same on a retry.
+
+        ``find`` answers with versions by their ids, as `versions_of` does.
+        """
+        payload = open_payload(self._vault, message)
+        versions = self._found([payload["letter"], *payload["packets"]], find)
+        headers = envelope(self._settings, message, payload["values"])
+        letter = write_letter(versions[0], versions[1:], payload["values"], headers)
+        if self._settings.dkim is None:
+            return letter
+        return dkim.signed(letter, self._settings.dkim, headers.date)
+
+    def _found(self, wanted: Sequence[int], find: Versions) -> list[LetterVersion]:
+        # A version never changes: it need not be read again.
+        missing = [key for key in wanted if key not in self._versions]
+        if missing:
+            while self._versions and len(self._versions) + len(missing) > _KEPT_VERSIONS:
+                self._versions.pop(next(iter(self._versions)))
+            self._versions |= {version.id: version for version in find(missing)}
+        return [self._versions[key] for key in wanted]
+
+
+def versions_of(session: Session, keys: Sequence[int]) -> Sequence[LetterVersion]:
+    """These versions whole, packets with their PDF."""
+    whole = select(LetterVersion).options(undefer(LetterVersion.pdf))
+    return session.scalars(whole.where(LetterVersion.id.in_(keys))).all()
 
 
 def envelope(settings: Settings, message: Message, values: dict[str, str]) -> Envelope:

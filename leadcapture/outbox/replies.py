@@ -51,6 +51,11 @@ class Reply:
             self.code == 421 or ((self.code or 0) // 100 == 4 and self.enhanced.startswith("4.7."))
         )
 
+    @property
+    def says_relay_closes(self) -> bool:
+        """True for 421 to MAIL FROM: the relay shuts, whatever the letter (RFC 5321 §3.8)."""
+        return self.phase is Phase.MAIL and self.code == 421
+
 
 _POLICY_WORDS = re.compile(
     rb"spam|block|polic|reputation|blacklist|denylist|not authori|dmarc|spf|dkim", re.IGNORECASE

@@ -1,13 +1,15 @@
-"""The blank form, drawn once in each language; only the token in it is new for each visitor."""
+"""The blank form, drawn ahead in each language; only the token in it is new for each visitor."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
 from leadcapture.intake import form_token
 from leadcapture.languages import preferred_language
+from leadcapture.letters.form_texts import FRESH_FOR
 from leadcapture.web import LANGUAGES, House
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class BlankForms:
         self._house = house
         self._own_pages = house.settings.public_url + "/"
         self._languages = {"/": "", **{f"/{language}": language for language in LANGUAGES}}
-        self._pages: dict[str, Page] = {}
+        self._pages: dict[str, tuple[datetime, Page]] = {}
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -60,10 +62,12 @@ class BlankForms:
         return page.before + token.encode() + page.after
 
     def page(self, language: str) -> Page:
-        """The page in this language, drawn when it is first asked for."""
-        if language not in self._pages:
-            self._pages[language] = self._drawn(language)
-        return self._pages[language]
+        """The page in this language, drawn anew when the clinic may have changed its words."""
+        at = self._house.clock()
+        drawn = self._pages.get(language)
+        if drawn is None or abs(at - drawn[0]) > FRESH_FOR:
+            drawn = self._pages[language] = (at, self._drawn(language))
+        return drawn[1]
 
     def _is_plain(self, environ: dict[str, Any]) -> bool:
         referrer: str = environ.get("HTTP_REFERER", "")

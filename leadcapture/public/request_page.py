@@ -17,6 +17,7 @@ from leadcapture.public import places
 from leadcapture.public.blank_form import HOLE, BlankForms
 from leadcapture.public.blueprint import blueprint
 from leadcapture.public.form import RequestForm, read_token, submission_of
+from leadcapture.public.texts import current_words
 from leadcapture.public.typed import MAX_MESSAGE, Typed, read_typed
 from leadcapture.web import now, settings, vault
 
@@ -92,6 +93,7 @@ def _draw(form: RequestForm, title: str = "", sentence: str = "") -> str:
     return render_template(
         "public/request.html",
         form=form,
+        words=current_words(language),
         notice_title=title,
         notice=sentence,
         consent_health_text=current_text(ConsentKind.HEALTH, language).text,

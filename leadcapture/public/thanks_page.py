@@ -7,6 +7,7 @@ from leadcapture.database import db
 from leadcapture.languages import speak
 from leadcapture.models import Request
 from leadcapture.public.blueprint import blueprint
+from leadcapture.public.texts import current_words
 from leadcapture.web import settings
 
 
@@ -16,5 +17,10 @@ def thanks(receipt: str) -> str:
     language = db.session.scalar(select(Request.language).where(Request.receipt == receipt))
     if language is None:
         abort(404)
-    speak(request.args.get("lang", "") or language)
-    return render_template("public/thanks.html", receipt=receipt, sender=settings().mail_from)
+    language = speak(request.args.get("lang", "") or language)
+    return render_template(
+        "public/thanks.html",
+        receipt=receipt,
+        words=current_words(language),
+        sender=settings().mail_from,
+    )

@@ -1,146 +1,161 @@
-"""How many letters a second leave, beside a plain loop, Postfix's own source, and a peer."""
+"""How many letters a second leave, beside a plain loop, Postfix's own source, and a peer.
 
-import contextlib
+All send the same words (and the same packet) into the same sink, one sender after the other in
+an order that moves on by one each round, after letters that nobody counts. Our paces are off:
+they exist to make us slower than this.
+"""
+
 import json
-import smtplib
 import statistics
-import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from email.message import EmailMessage
 from pathlib import Path
 
 import psutil
-from sqlalchemy import event, insert, select
+from sqlalchemy import func, insert, select
 
 from leadcapture.models import LetterVersion, Message, MessageKind, MessageState
 from leadcapture.outbox.dispatch import Dispatcher
 from leadcapture.outbox.queue import new_ref
 from leadcapture.outbox.relay import RelaySession
-from leadcapture.settings import Relay, load
+from leadcapture.settings import Relay, Settings, load
 from tests.benchmarks.post_office_peer import peer_rate
+from tests.benchmarks.senders import Sample, plain_loop, postfix_source, smtp_sink
 from tests.both import KINDS, Place, Places
-from tests.parts import find_part
 from tests.people import LETTER_VALUES, test_vault
-from tests.served import a_service, free_port, service_environ
+from tests.served import a_service, service_environ
 from tests.tables import print_table
-from tests.waiting import until
 
-SMALL, PACKET = 5_000, 500_000
+PACKET = 500_000
 THREADS = (1, 2, 4)
+PEER, PEER_AS_IT_COMES = "django-post_office", "django-post_office as it comes"
 
 
 def throughput(places: Places, quick: bool) -> None:
-    """Rates of ours and of what they are set beside, one after the other in each round."""
-    rounds = 1 if quick else 5
-    for size, count in ((SMALL, 200 if quick else 1_000), (PACKET, 40 if quick else 200)):
-        rates: dict[str, list[float]] = {}
-        doubts: dict[str, list[float]] = {}
-        for _ in range(rounds):
-            with smtp_sink() as port:
-                _beside(rates, port, size, count)
-                for kind in KINDS:
-                    _ours(rates, doubts, places, kind, port, size, count)
-                    if size == SMALL:
-                        with places.place(kind) as place:
-                            rate = peer_rate(place.url, place.folder, port, count, size)
-                            rates.setdefault(f"django-post_office, {kind}", []).append(rate)
-        _print(rates, size, rounds)
-        _print_doubt(doubts, size)
+    """Rates of ours and of what they are set beside, in alternating order, side by side."""
+    rounds = 3 if quick else 5
+    for packet, count in ((b"", 300 if quick else 1_000), (b"\x25PDF" * (PACKET // 4), 60)):
+        with places.place("sqlite") as place:
+            sample = Sample.of(_manuscript(place), packet)
+        race = Race(places, sample, warm=max(20, count // 5), count=count)
+        for number in range(rounds):
+            race.run(number)
+        race.print_rates(rounds)
+        race.print_doubt()
     _idle(places, 5 if quick else 30)
 
 
-def _beside(rates: dict[str, list[float]], port: int, size: int, count: int) -> None:
-    rates.setdefault("plain loop", []).append(plain_loop(port, size, count))
-    rates.setdefault("smtp-source", []).append(postfix_source(port, size, count))
+@dataclass
+class Race:
+    """All senders of one sample. ``doubts`` are the seconds of doubt, by database."""
 
+    places: Places
+    sample: Sample
+    warm: int
+    count: int
+    rates: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    doubts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-def _ours(
-    rates: dict[str, list[float]],
-    doubts: dict[str, list[float]],
-    places: Places,
-    kind: str,
-    port: int,
-    size: int,
-    count: int,
-) -> None:
-    for threads in THREADS:
-        with places.place(kind) as place:
-            windows = doubts.setdefault(kind, []) if threads == 1 else []
-            rate = our_rate(place, port, size, count, threads, windows)
-            rates.setdefault(f"ours, {kind}, {threads} threads", []).append(rate)
+    def run(self, number: int) -> None:
+        """One round: everybody once, beginning with another one each time."""
+        senders = self._senders()
+        names = list(senders)
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            with smtp_sink() as port:
+                self.rates[name].append(senders[name](port))
 
+    def _senders(self) -> dict[str, Callable[[int], float]]:
+        sample, warm, count = self.sample, self.warm, self.count
+        senders: dict[str, Callable[[int], float]] = {
+            "plain loop": lambda port: plain_loop(port, sample, warm, count),
+            "smtp-source": lambda port: postfix_source(port, sample, count),
+        }
+        for kind in KINDS:
+            for threads in THREADS:
+                senders[f"ours, {kind}, {threads} threads"] = self._ours(kind, threads)
+            senders[f"{PEER}, {kind}"] = self._peer(kind, at_its_best=True)
+            senders[f"{PEER_AS_IT_COMES}, {kind}"] = self._peer(kind, at_its_best=False)
+        return senders
 
-@contextmanager
-def smtp_sink() -> Iterator[int]:
-    """Postfix's sink on a port of loopback: it takes everything and keeps nothing."""
-    port = free_port()
-    sink = subprocess.Popen(
-        [find_part("postfix", "smtp-sink"), "-u", "nobody", f"inet:127.0.0.1:{port}", "256"],
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        until(lambda: _answers(port), within=10, what="the sink")
-        yield port
-    finally:
-        sink.terminate()
-        sink.wait(10)
+    def _ours(self, kind: str, threads: int) -> Callable[[int], float]:
+        def send(port: int) -> float:
+            with self.places.place(kind) as place:
+                return our_rate(place, port, self, threads)
 
+        return send
 
-def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError), smtplib.SMTP("127.0.0.1", port, timeout=5):
-        return True
-    return False
+    def _peer(self, kind: str, at_its_best: bool) -> Callable[[int], float]:
+        def send(port: int) -> float:
+            with self.places.place(kind) as place:
+                return peer_rate(place, port, self.sample, self.warm, self.count, at_its_best)
 
+        return send
 
-def plain_loop(port: int, size: int, count: int) -> float:
-    """Letters a second of the loop that everybody writes first: no database, one session."""
-    words, pdf = "We are here when you have questions.\r\n" * 60, b"\x25PDF" * (size // 4)
-    began = time.perf_counter()
-    with smtplib.SMTP("127.0.0.1", port) as relay:
-        for number in range(count):
-            letter = EmailMessage()
-            letter["From"], letter["To"] = "hello@clinic.example", f"n{number}@example.org"
-            letter["Subject"], letter["Message-ID"] = "A word", f"<{number}@clinic.example>"
-            letter.set_content(words)
-            letter.add_alternative(f"<p>{words}</p>", subtype="html")
-            if size == PACKET:
-                letter.add_attachment(pdf, "application", "pdf", filename="packet.pdf")
-            relay.send_message(letter)
-    return count / (time.perf_counter() - began)
-
-
-def postfix_source(port: int, size: int, count: int) -> float:
-    """Messages a second of Postfix's source in one persistent session: the limit."""
-    wire = size if size == SMALL else size * 78 // 57
-    command = [find_part("postfix", "smtp-source"), "-d", "-s", "1"]
-    began = time.perf_counter()
-    subprocess.run(
-        [*command, "-m", str(count), "-l", str(wire), f"inet:127.0.0.1:{port}"], check=True
-    )
-    return count / (time.perf_counter() - began)
-
-
-def our_rate(
-    place: Place, port: int, size: int, count: int, threads: int, windows: list[float]
-) -> float:
-    """Letters a second of our dispatchers over one queue; ``windows`` gets the seconds of doubt."""
-    settings = load(service_environ(place.folder, place.url, port=8000, smtp_port=port))
-    settings = replace(settings, relay=Relay("127.0.0.1", port, "none"))
-    _queue(place, size, count)
-    crew = [
-        Dispatcher(
-            place.engine, settings, test_vault, RelaySession(settings.relay, "clinic.example")
+    def print_rates(self, rounds: int) -> None:
+        middle = {name: statistics.median(seen) for name, seen in self.rates.items()}
+        rows = []
+        for name in self._senders():
+            rate, kind = middle[name], name.split(", ")[1] if ", " in name else ""
+            beside = ("plain loop", "smtp-source", f"{PEER}, {kind}", f"{PEER_AS_IT_COMES}, {kind}")
+            ratios = [f"{rate / middle[other]:.2f}" if other in middle else "" for other in beside]
+            spread = f"{min(self.rates[name]):,.0f}-{max(self.rates[name]):,.0f}"
+            rows.append([name, f"{rate:,.0f}/s", spread, *ratios])
+        goals = "loop 5, source 0.8, peer 3" if self.sample.packet else "loop 1.0, peer 3"
+        print_table(
+            f"Letters of {self.sample.size:,} bytes to smtp-sink, median of {rounds} rounds, "
+            f"paces off (goals: {goals})",
+            ["sender", "rate", "from-to", "× loop", "× source", "× peer", "× peer as it comes"],
+            rows,
         )
-        for _ in range(threads)
-    ]
-    if threads == 1:
-        _watch_doubt(place, windows)
+
+    def print_doubt(self) -> None:
+        rows = []
+        for kind, seen in self.doubts.items():
+            taken = sorted(seen)
+            p50, p99 = taken[len(taken) // 2], taken[int(len(taken) * 0.99)]
+            rows.append([kind, f"{len(taken)}", f"{1000 * p50:.1f} ms", f"{1000 * p99:.1f} ms"])
+        print_table(
+            f"Window of doubt, letters of {self.sample.size:,} bytes, 1 thread: from the dot to "
+            "the end of the commit, and of the next claim (goal: p99 at most 20 ms)",
+            ["database", "letters", "p50", "p99"],
+            rows,
+        )
+
+
+class Watched(Dispatcher):
+    """Notes how long each letter was in doubt: no less than it was."""
+
+    windows: list[float]
+
+    def _declare_intent(self, message: Message, sha256: str) -> bool:
+        declared = super()._declare_intent(message, sha256)
+        self._dot_at = time.perf_counter()
+        return declared
+
+    def _take_acceptance(self, message: Message, ends: Callable[[], bool]) -> Message | None:
+        following = super()._take_acceptance(message, ends)
+        self.windows.append(time.perf_counter() - self._dot_at)
+        return following
+
+
+def our_rate(place: Place, port: int, race: Race, threads: int) -> float:
+    """Letters a second of our dispatchers over one queue."""
+    settings = load(service_environ(place.folder, place.url, port=8000, smtp_port=port))
+    settings = replace(
+        settings, relay=Relay("127.0.0.1", port, "none"), domain_pace=0, relay_pace=0
+    )
+    _queue(place, race.sample, race.warm + race.count)
+    crew = [_dispatcher(place, settings) for _ in range(threads)]
+    for one in crew:
+        one.send_due(limit=race.warm // threads)
+        one.windows.clear()
+    left = _left(place)
     workers = [threading.Thread(target=_send_all, args=(one,)) for one in crew]
     began = time.perf_counter()
     for worker in workers:
@@ -150,10 +165,23 @@ def our_rate(
     took = time.perf_counter() - began
     for one in crew:
         one.close()
+    assert _left(place) == 0, "every letter was accepted"
+    if threads == 1:
+        race.doubts[place.kind] += crew[0].windows
+    return left / took
+
+
+def _dispatcher(place: Place, settings: Settings) -> Watched:
+    line = RelaySession(settings.relay, "clinic.example")
+    dispatcher = Watched(place.engine, settings, test_vault, line)
+    dispatcher.windows = []
+    return dispatcher
+
+
+def _left(place: Place) -> int:
+    left = select(func.count()).where(Message.state != MessageState.SENT)
     with place.engine.connect() as connection:
-        states = connection.execute(select(Message.state)).scalars().all()
-    assert states == [MessageState.SENT] * count, "every letter was accepted"
-    return count / took
+        return connection.scalar(left) or 0
 
 
 def _send_all(dispatcher: Dispatcher) -> None:
@@ -161,16 +189,24 @@ def _send_all(dispatcher: Dispatcher) -> None:
         pass
 
 
-def _queue(place: Place, size: int, count: int) -> None:
+_LETTER = (
+    select(LetterVersion.id, LetterVersion.text)
+    .where(LetterVersion.kind == "packet_letter", LetterVersion.language == "en")
+    .limit(1)
+)
+
+
+def _manuscript(place: Place) -> str:
+    with place.engine.connect() as connection:
+        return str(connection.execute(_LETTER).one().text)
+
+
+def _queue(place: Place, sample: Sample, count: int) -> None:
     now = datetime.now(UTC)
     with place.engine.begin() as connection:
-        letter = connection.scalar(
-            select(LetterVersion.id)
-            .where(LetterVersion.kind == "packet_letter", LetterVersion.language == "en")
-            .limit(1)
-        )
+        letter = connection.execute(_LETTER).one().id
         packets = []
-        if size == PACKET:
+        if sample.packet:
             made = connection.execute(
                 insert(LetterVersion).values(
                     kind="packet",
@@ -178,7 +214,7 @@ def _queue(place: Place, size: int, count: int) -> None:
                     language="en",
                     number=1,
                     text="",
-                    pdf=b"\x25PDF" * (size // 4),
+                    pdf=sample.packet,
                     sha256=new_ref(),
                     created_at=now,
                 )
@@ -208,55 +244,6 @@ def _row(number: int, payload: str, now: datetime) -> dict[str, object]:
         "created_at": now,
         "state_at": now,
     }
-
-
-def _watch_doubt(place: Place, windows: list[float]) -> None:
-    """Note the seconds from the commit of an intent to that of its outcome."""
-    state = {"intent": False, "since": 0.0}
-
-    def on_statement(*given: object) -> None:
-        parameters = str(given[3])
-        state["intent"] = "UPDATE message" in str(given[2]) and "sending" in parameters
-
-    def on_commit(_connection: object) -> None:
-        if state["since"]:
-            windows.append(time.perf_counter() - float(state["since"]))
-            state["since"] = 0.0
-        if state["intent"]:
-            state["since"], state["intent"] = time.perf_counter(), False
-
-    event.listen(place.engine, "before_cursor_execute", on_statement)
-    event.listen(place.engine, "commit", on_commit)
-
-
-def _print(rates: dict[str, list[float]], size: int, rounds: int) -> None:
-    middle = {name: statistics.median(seen) for name, seen in rates.items()}
-    loop, source = middle["plain loop"], middle["smtp-source"]
-    rows = []
-    for name, rate in middle.items():
-        kind = name.split(", ")[1] if name.startswith("ours") else ""
-        peer = middle.get(f"django-post_office, {kind}")
-        ratios = (rate / loop, rate / source, rate / peer if peer else None)
-        rows.append([name, f"{rate:,.0f}/s", *(f"{r:.2f}" if r else "" for r in ratios)])
-    print_table(
-        f"Letters of {size:,} bytes to smtp-sink, median of {rounds} (goals: loop × "
-        f"{'1.0' if size == SMALL else '5'}, source × {'-' if size == SMALL else '0.8'}, peer × 3)",
-        ["sender", "rate", "× loop", "× source", "× peer"],
-        rows,
-    )
-
-
-def _print_doubt(doubts: dict[str, list[float]], size: int) -> None:
-    rows = []
-    for kind, seen in doubts.items():
-        taken = sorted(seen)
-        p50, p99 = taken[len(taken) // 2], taken[int(len(taken) * 0.99)]
-        rows.append([kind, f"{len(taken)}", f"{1000 * p50:.1f} ms", f"{1000 * p99:.1f} ms"])
-    print_table(
-        f"Window of doubt, letters of {size:,} bytes, 1 thread (goal: p99 at most 20 ms)",
-        ["database", "letters", "p50", "p99"],
-        rows,
-    )
 
 
 def _idle(places: Places, seconds: float) -> None:

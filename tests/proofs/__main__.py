@@ -11,6 +11,8 @@ from tests.proofs.acknowledged import prove_acknowledged
 from tests.proofs.audit import audit_tampered
 from tests.proofs.backups import backups
 from tests.proofs.bots_and_people import bots_and_people
+from tests.proofs.exported import exported
+from tests.proofs.fault_ledger import fault_ledger
 from tests.proofs.finding import Finding
 from tests.proofs.forged import forged
 from tests.proofs.fuzzed import fuzzed
@@ -20,8 +22,10 @@ from tests.proofs.interpreters import interpreters
 from tests.proofs.largest_posts import largest_posts
 from tests.proofs.planted import planted
 from tests.proofs.restored import restored_copy
+from tests.proofs.schedulers import schedulers
 from tests.proofs.states import states
 from tests.proofs.stop_races import stop_races
+from tests.proofs.window import window
 from tests.proofs.year import year
 from tests.served import a_service
 from tests.tables import print_table
@@ -44,6 +48,9 @@ def acknowledged(place: Place, quick: bool, seed: int) -> Finding:
 
 PROOFS: dict[str, Callable[[Place, bool, int], Finding]] = {
     "acknowledged": acknowledged,
+    "ledger": fault_ledger,
+    "schedulers": schedulers,
+    "window": window,
     "states": states,
     "year": year,
     "stop_races": stop_races,
@@ -54,13 +61,14 @@ PROOFS: dict[str, Callable[[Place, bool, int], Finding]] = {
     "forged": forged,
     "honest_letters": honest_letters,
     "interpreters": interpreters,
+    "exported": exported,
     "injected": injected,
     "fuzzed": fuzzed,
     "largest_posts": largest_posts,
     "bots_and_people": bots_and_people,
 }
 # What does not depend on the database is proved once.
-ONCE = ("planted", "honest_letters", "interpreters", "bots_and_people")
+ONCE = ("planted", "honest_letters", "interpreters", "bots_and_people", "exported")
 
 
 def main() -> int:

@@ -76,7 +76,8 @@ def _posted(letter: LetterVersion, packet: LetterVersion | None) -> bytes:
     # The reader's own server writes this above every letter it takes. No address stands in the
     # rest: filters count one of an example's network, or of none, against a letter.
     returned = f"Return-Path: <{SENDER}>\r\n"
-    return returned.encode() + write_letter(letter, [packet] if packet else [], values, envelope)
+    written = write_letter(letter, [packet] if packet else [], values, envelope)
+    return returned.encode() + bytes(written)
 
 
 class _Page(HTMLParser):

@@ -36,9 +36,9 @@ BUGS = (
     ),
     Bug(
         "the claim does not move the fence",
-        f"{OUTBOX}ledger.py",
-        "fence=fence + 1,",
-        "fence=fence,",
+        f"{OUTBOX}claims.py",
+        "fence=_MESSAGE.c.fence + 1,",
+        "fence=_MESSAGE.c.fence,",
         (f"{STATES}test_a_worker_that_is_overtaken_before_its_intent_sends_nothing",),
     ),
     Bug(
@@ -48,11 +48,11 @@ BUGS = (
             if not intent():
                 self.close()
                 return False
-            phase = Phase.DOT
+            self._phase = Phase.DOT
             _socket(client).settimeout(self._dot_timeout)
             code, text = client.send_dot()
 """,
-        """            phase = Phase.DOT
+        """            self._phase = Phase.DOT
             _socket(client).settimeout(self._dot_timeout)
             code, text = client.send_dot()
             self._pass_intent()
@@ -82,8 +82,8 @@ BUGS = (
     Bug(
         "writers begin with a plain BEGIN",
         "leadcapture/database.py",
-        '"BEGIN" if _reading.get() else "BEGIN IMMEDIATE"',
-        '"BEGIN"',
+        'self.execute("BEGIN IMMEDIATE")',
+        'self.execute("BEGIN")',
         (RULES,),
     ),
     Bug(
@@ -191,19 +191,19 @@ BUGS = (
     ),
     Bug(
         "the relay's trouble counts as a try",
-        f"{OUTBOX}dispatch.py",
-        """            reason=verdict.value,
-            due_at=now,
-            attempts=Message.attempts - 1,
+        f"{OUTBOX}outcomes.py",
+        """        reason=verdict.value,
+        due_at=now,
+        attempts=Message.attempts - 1,
 """,
-        """            reason=verdict.value,
-            due_at=now,
+        """        reason=verdict.value,
+        due_at=now,
 """,
         (f"{DISPATCH}test_a_dead_relay_is_not_hammered_and_costs_no_attempt",),
     ),
     Bug(
         "the lease after the intent is too short",
-        f"{OUTBOX}ledger.py",
+        f"{OUTBOX}claims.py",
         "SEND_LEASE = timedelta(seconds=660)",
         "SEND_LEASE = timedelta(seconds=120)",
         (RULES,),
@@ -224,9 +224,9 @@ BUGS = (
     ),
     Bug(
         "each try has a Date of its own",
-        f"{OUTBOX}dispatch.py",
-        "message.mail_date = message.mail_date or now.replace(microsecond=0)",
-        "message.mail_date = now.replace(microsecond=0)",
+        f"{OUTBOX}claims.py",
+        'mail_date=func.coalesce(_MESSAGE.c.mail_date, bindparam("date", type_=Instant)),',
+        'mail_date=bindparam("date", type_=Instant),',
         (f"{DISPATCH}test_a_deferred_letter_comes_later_as_the_same_letter",),
     ),
     Bug(
@@ -333,6 +333,41 @@ BUGS = (
         "refusal = _stopped(session, now) or policy.refusal(session, message, now)",
         "refusal = policy.refusal(session, message, now)",
         (f"{GATES}test_a_pause_between_claim_and_intent_keeps_the_letter",),
+    ),
+    Bug(
+        "the intent does not look at the pause",
+        f"{OUTBOX}claims.py",
+        "            ~held.exists(),\n",
+        "",
+        (f"{GATES}test_a_pause_between_claim_and_intent_keeps_the_letter",),
+    ),
+    Bug(
+        "the intent does not look at the suppressions",
+        f"{OUTBOX}claims.py",
+        "            or_(_MESSAGE.c.kind == MessageKind.STAFF_ALERT, ~stopped),\n",
+        "",
+        (RULES,),
+    ),
+    Bug(
+        "an older claim's intent counts",
+        f"{OUTBOX}claims.py",
+        '_MESSAGE.c.fence == bindparam("of_fence", type_=Integer),',
+        '_MESSAGE.c.fence >= bindparam("of_fence", type_=Integer),',
+        (f"{DISPATCH}test_a_worker_that_was_thought_dead_changes_nothing_when_it_wakes",),
+    ),
+    Bug(
+        "an intent after its lease counts",
+        f"{OUTBOX}claims.py",
+        "            _MESSAGE.c.lease_until > now,\n",
+        "",
+        (f"{GATES}test_an_intent_after_the_claims_own_deadline_is_refused",),
+    ),
+    Bug(
+        "a refusal in one breath is not heard",
+        f"{OUTBOX}relay.py",
+        "                refused = refused or first\n",
+        "                refused = None if first else refused\n",
+        (f"{RELAY}test_in_one_breath_every_refusal_is_the_one_that_it_is",),
     ),
     Bug(
         "an unsubscribe stops what was asked for",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email import message_from_bytes
 from hashlib import sha256
 
+from leadcapture.letters import Letter
 from leadcapture.outbox.relay import Refused, RelaySession
 from leadcapture.outbox.replies import Phase, Reply
 from leadcapture.settings import Relay
@@ -75,7 +76,7 @@ class ScriptedRelay(RelaySession):
         self,
         sender: str,
         recipient: str,
-        letter: bytes,
+        letter: Letter | bytes,
         intent: Callable[[], bool],
         envid: str = "",
     ) -> bool:
@@ -96,12 +97,13 @@ class ScriptedRelay(RelaySession):
         return True
 
 
-def _copy(letter: bytes, recipient: str, intended: int) -> Copy:
-    header = message_from_bytes(letter.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+def _copy(letter: Letter | bytes, recipient: str, intended: int) -> Copy:
+    whole = bytes(letter)
+    header = message_from_bytes(whole.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
     return Copy(
         mail_id=header["Message-ID"],
         date=header["Date"],
-        sha256=sha256(letter).hexdigest(),
+        sha256=sha256(whole).hexdigest(),
         recipient=recipient,
         header_to=header["To"],
         intended=intended,

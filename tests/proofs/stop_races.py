@@ -11,6 +11,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from leadcapture.database import open_engine, open_session
+from leadcapture.letters import Letter
 from leadcapture.letters.versions import current_versions
 from leadcapture.models import Message, MessageKind, MessageState, SuppressionScope
 from leadcapture.outbox import stops
@@ -42,7 +43,7 @@ class RacingRelay(RelaySession):
         self,
         sender: str,
         recipient: str,
-        letter: bytes,
+        letter: Letter | bytes,
         intent: Callable[[], bool],
         envid: str = "",
     ) -> bool:

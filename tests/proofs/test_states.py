@@ -15,8 +15,9 @@ from tests.proofs.states import prove_states
 
 LOST_TAKEN = Answer(Reply(Phase.DOT), takes=True)
 LOST = Answer(Reply(Phase.DOT))
-# The relay's three steps before the dot: idle, claim, rendering, intent.
-TO_THE_DOT = 5
+# A worker's steps before the dot: idle, claim, rendering, intent; a follow-up's claim has two.
+TO_THE_DOT = {MessageKind.PACKET: 5, MessageKind.FOLLOW_UP: 6}
+TO_A_PACKETS_DOT = TO_THE_DOT[MessageKind.PACKET]
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_no_sequence_of_events_breaks_the_outbox(new_world: Callable[[], World])
 def test_a_worker_that_wakes_after_its_lease_sends_one_copy_more_at_most(world: World) -> None:
     """I5, SC-11: suspended at the dot, thought dead, overtaken by the second copy."""
     world.queue(MessageKind.PACKET)
-    world.work(0, steps=TO_THE_DOT)
+    world.work(0, steps=TO_A_PACKETS_DOT)
     assert states_of(world) == ["sending"]
     world.wait(timedelta(minutes=11.1))
     world.keep_up()
@@ -70,7 +71,8 @@ def test_a_worker_that_wakes_after_its_lease_sends_one_copy_more_at_most(world: 
 def test_a_follow_up_whose_worker_wakes_late_is_still_one_copy(world: World) -> None:
     """I5: doubt is settled as sent and never sent again."""
     world.queue(MessageKind.FOLLOW_UP)
-    world.work(0, steps=TO_THE_DOT)
+    world.work(0, steps=TO_THE_DOT[MessageKind.FOLLOW_UP])
+    assert states_of(world) == ["sending"]
     world.wait(timedelta(minutes=11.1))
     world.keep_up()
     world.wait(timedelta(minutes=31))
@@ -84,18 +86,18 @@ def test_a_follow_up_whose_worker_wakes_late_is_still_one_copy(world: World) -> 
 def test_a_worker_that_is_overtaken_before_its_intent_sends_nothing(world: World) -> None:
     """The fence: its body has left, its dot never does."""
     world.queue(MessageKind.PACKET)
-    world.work(0, steps=TO_THE_DOT - 1)
+    world.work(0, steps=TO_A_PACKETS_DOT - 1)
     assert states_of(world) == ["claimed"]
     world.wait(timedelta(minutes=2.1))
     world.keep_up()
-    world.work(1, steps=TO_THE_DOT - 1)
+    world.work(1, steps=TO_A_PACKETS_DOT - 1)
     world.work_to_the_end(0)
     assert world.taken == []
     world.work_to_the_end(1)
     assert len(world.taken) == 1
 
 
-@pytest.mark.parametrize("step", range(1, 7))
+@pytest.mark.parametrize("step", range(1, 8))
 @pytest.mark.parametrize("kind", [MessageKind.PACKET, MessageKind.FOLLOW_UP])
 def test_a_stop_beats_the_intent_wherever_the_worker_stands(
     world: World, step: int, kind: MessageKind
@@ -105,19 +107,19 @@ def test_a_stop_beats_the_intent_wherever_the_worker_stands(
     world.work(0, steps=step)
     world.stop(0, SuppressionScope.ALL)
     world.work_to_the_end(0)
-    assert len(world.taken) == (1 if step >= TO_THE_DOT else 0)
+    assert len(world.taken) == (1 if step >= TO_THE_DOT[kind] else 0)
     world.finish()
 
 
 def test_a_stop_turns_what_is_claimed_in_its_own_transaction(world: World) -> None:
     """DELIVERY, rule 6: whoever looks right after it finds nothing that may still leave."""
     world.queue(MessageKind.FOLLOW_UP)
-    world.work(0, steps=TO_THE_DOT - 1)
+    world.work(0, steps=TO_THE_DOT[MessageKind.FOLLOW_UP] - 1)
     world.stop(0, SuppressionScope.FOLLOW_UPS)
     assert states_of(world) == ["suppressed"]
 
 
-@pytest.mark.parametrize("step", range(1, 8))
+@pytest.mark.parametrize("step", range(1, 9))
 @pytest.mark.parametrize("kind", [MessageKind.PACKET, MessageKind.FOLLOW_UP])
 @pytest.mark.parametrize("answer", [LOST, LOST_TAKEN])
 def test_a_worker_may_die_wherever_it_stands(
@@ -151,7 +153,7 @@ def test_two_doubts_end_with_a_person(world: World) -> None:
 def test_the_clock_may_go_back_an_hour(world: World) -> None:
     """SC-07: a lease that seems longer delays, it does not double."""
     world.queue(MessageKind.PACKET)
-    world.work(0, steps=TO_THE_DOT)
+    world.work(0, steps=TO_A_PACKETS_DOT)
     world.wait(timedelta(hours=-1))
     world.keep_up()
     world.work_to_the_end(1)

@@ -22,10 +22,20 @@ def happened(entry: TimelineEntry) -> str:
         case "call_logged":
             outcome = of(CALL, str(facts.get("outcome", "")))
             return str(gettext("Call: %(outcome)s", outcome=outcome)) + _cancelled(facts)
+        case "wrote":
+            return str(gettext("Wrote to the person")) + _cancelled(facts)
+        case "met":
+            return str(gettext("Met the person")) + _cancelled(facts)
         case "task_done":
             return str(gettext("Done: %(task)s", task=of(TASK, str(facts.get("task", "")))))
         case "assigned_to":
             return _assigned(facts)
+        case "tag_added":
+            return str(gettext("Tagged “%(tag)s”", tag=facts.get("tag", "")))
+        case "tag_removed":
+            return str(gettext("Tag “%(tag)s” removed", tag=facts.get("tag", "")))
+        case "act_undone":
+            return _undone(facts)
         case "answered":
             return str(gettext("Answered by email")) + _cancelled(facts)
         case "follow_ups_cancelled":
@@ -70,6 +80,13 @@ def _moved(facts: Mapping[str, object]) -> str:
     if reason:
         sentence += f": {of(CLOSED_REASON, reason).lower()}"
     return sentence + _cancelled(facts)
+
+
+def _undone(facts: Mapping[str, object]) -> str:
+    if facts.get("act") != "move":
+        return str(gettext("Undid the act before"))
+    status = of(STATUS, str(facts.get("back_to", "")))
+    return str(gettext("Undid the move: back to %(status)s", status=status))
 
 
 def _cancelled(facts: Mapping[str, object]) -> str:

@@ -30,6 +30,14 @@ TASK: Mapping[str, LazyString] = {
         "No mail has been sent for a while: the sender does not answer. Ask your technician to "
         "restart the service. This closes itself when it runs again."
     ),
+    "leads_exported": lazy_gettext(
+        "Leads were exported. Look at Reports → Exports who did it, and ask them if you did not "
+        "expect it."
+    ),
+    "many_views": lazy_gettext(
+        "A colleague opened more than 200 leads within an hour. Ask them what it was for; the "
+        "audit record names them."
+    ),
     "audit_broken": lazy_gettext(
         "The audit record was changed from outside. Ask your technician to run “leadcapture "
         "ledger verify” and to keep a copy of the database as it is."
@@ -148,6 +156,7 @@ REASON: Mapping[str, LazyString] = {
     "consent_withdrawn": lazy_gettext("The person no longer agrees to follow-ups."),
     "erased": lazy_gettext("The person's record was erased."),
     "contacted": lazy_gettext("Somebody has spoken with the person."),
+    "wrote": lazy_gettext("Somebody of the clinic has written to the person."),
     "answered": lazy_gettext("The person answered."),
     "staff_cancelled": lazy_gettext("A colleague cancelled it."),
     "status_contacted": lazy_gettext("Somebody has spoken with the person."),

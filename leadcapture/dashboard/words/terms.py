@@ -37,6 +37,9 @@ CALL: Mapping[str, LazyString] = {
     "reached": lazy_gettext("Reached"),
     "left_message": lazy_gettext("Left a message"),
     "no_answer": lazy_gettext("No answer"),
+    "wrong_number": lazy_gettext("Wrong number"),
+    "wrote": lazy_gettext("I wrote to them"),
+    "met": lazy_gettext("Met them"),
 }
 
 CHANNEL: Mapping[str, LazyString] = {

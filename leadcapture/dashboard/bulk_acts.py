@@ -1,0 +1,207 @@
+"""Bulk acts: what is done to the chosen leads, the message that confirms it, and its undo."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import abort, flash, redirect, request
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext, ngettext
+from sqlalchemy import select
+
+from leadcapture import web
+from leadcapture.accounts.access import EVERYONE, me, staff_only
+from leadcapture.dashboard import words
+from leadcapture.dashboard.blueprint import blueprint
+from leadcapture.dashboard.list_words import Shown, asker, read_query
+from leadcapture.database import db
+from leadcapture.leads import bulk, tags
+from leadcapture.leads.bulk import Act, Wish
+from leadcapture.leads.filters import LISTED, ME
+from leadcapture.leads.pipeline import ClosedReason
+from leadcapture.leads.undo import undo
+from leadcapture.models import BulkAct, Lead, LeadStatus, Staff
+
+_TOLD = 20
+_PAGES = ("dashboard.leads", "dashboard.pipeline")
+
+
+@dataclass(frozen=True)
+class Done:
+    """The message after an act: a sentence, whom it did not reach and why, and if undo is there."""
+
+    ref: str
+    sentence: str
+    refused: Sequence[tuple[Lead, str]]
+    not_told: int
+    can_undo: bool
+
+
+@blueprint.post("/leads/acts")
+@staff_only(*EVERYONE)
+def acts() -> ResponseReturnValue:
+    """Do one thing to the leads that were chosen, or to all of the filter, 500 at most."""
+    shown = read_query(request.form.get("list", ""))
+    wish = read_wish(request.form.get("act", ""))
+    refs = request.form.getlist("lead")
+    of_all = request.form.get("which") == "all"
+    if wish is None:
+        return _ask_again(shown, gettext("Choose what to do with them."))
+    if not refs and not of_all:
+        return _ask_again(shown, gettext("Choose the leads first: tick their rows."))
+    more = len(set(refs)) > bulk.MOST
+    if of_all:
+        leads, more = bulk.leads_of_filter(db.session(), shown.filters, asker(), shown.order)
+    else:
+        leads = bulk.leads_by_ref(db.session(), refs)
+    act = bulk.carry_out(db.session(), leads, wish, me().id, web.now())
+    db.session.commit()
+    if more:
+        flash(
+            gettext(
+                "%(most)s at once are the most. There are more that match: do the same again "
+                "for the next ones.",
+                most=bulk.MOST,
+            )
+        )
+    return redirect(shown.href(done=act.ref), 303)
+
+
+@blueprint.post("/acts/<ref>/undoing")
+@staff_only(*EVERYONE)
+def act_undoing(ref: str) -> ResponseReturnValue:
+    """Take back one's own last act."""
+    act = bulk.last_act(db.session(), ref, me().id)
+    if act is None:
+        abort(404)
+    undone = undo(db.session(), act, web.now())
+    db.session.commit()
+    if undone is None:
+        flash(gettext("It was undone already."))
+    page = request.form.get("page", "")
+    shown = read_query(request.form.get("list", ""))
+    endpoint = f"dashboard.{page}" if f"dashboard.{page}" in _PAGES else _PAGES[0]
+    return redirect(shown.href(endpoint, done=act.ref), 303)
+
+
+def read_wish(typed: str) -> Wish | None:
+    """The act that a form names, such as ``move:closed:cost`` or ``assign:me``; else None."""
+    name, _, rest = typed.replace("\0", "").partition(":")
+    if name == Act.ASSIGN:
+        return _assign(rest)
+    if name == Act.MOVE:
+        return _move(rest)
+    if name in (Act.TAG, Act.UNTAG):
+        tag = tags.find_tag(db.session(), rest)
+        return Wish(Act(name), tag=tag) if tag else None
+    return None
+
+
+def done() -> Done | None:
+    """What the address says was just done, where it is the reader's own last act."""
+    ref = request.args.get("done", "")
+    act = bulk.last_act(db.session(), ref, me().id) if ref.isascii() and ref else None
+    if act is None:
+        return None
+    told = act.refused[:_TOLD]
+    named = db.session.scalars(select(Lead).where(Lead.ref.in_([line[0] for line in told])))
+    leads = {lead.ref: lead for lead in named}
+    return Done(
+        ref=act.ref,
+        sentence=_undone_sentence(act) if act.undone_at else _done_sentence(act),
+        refused=[(leads[line[0]], _why(line)) for line in told if line[0] in leads],
+        not_told=len(act.refused) - len(told),
+        can_undo=act.undone_at is None and bool(act.changed),
+    )
+
+
+def _ask_again(shown: Shown, problem: str) -> ResponseReturnValue:
+    # Here, because the list shows what this module tells.
+    from leadcapture.dashboard.lead_list import show_list
+
+    return show_list(shown, problem, chosen=tuple(request.form.getlist("lead")))
+
+
+def _assign(word: str) -> Wish | None:
+    if word == ME:
+        return Wish(Act.ASSIGN, person=me())
+    person = db.session.scalar(select(Staff).where(Staff.email == word, Staff.active))
+    return Wish(Act.ASSIGN, person=person) if person else None
+
+
+def _move(rest: str) -> Wish | None:
+    word, _, reason = rest.partition(":")
+    if word not in LISTED:
+        return None
+    status = LeadStatus(word)
+    if status is not LeadStatus.CLOSED:
+        return Wish(Act.MOVE, status=status)
+    return Wish(Act.MOVE, status=status, reason=reason) if reason in set(ClosedReason) else None
+
+
+def _done_sentence(act: BulkAct) -> str:
+    number = len(act.changed)
+    if not number:
+        return str(gettext("Nothing was changed."))
+    name = act.facts.get("name", "")
+    match act.act:
+        case Act.ASSIGN:
+            return str(
+                ngettext(
+                    "%(num)d lead belongs to %(name)s now.",
+                    "%(num)d leads belong to %(name)s now.",
+                    number,
+                    name=name,
+                )
+            )
+        case Act.MOVE:
+            status = words.of(words.STATUS, act.facts["status"])
+            return str(
+                ngettext(
+                    "%(num)d lead is now: %(status)s.",
+                    "%(num)d leads are now: %(status)s.",
+                    number,
+                    status=status,
+                )
+            )
+        case Act.TAG:
+            return str(
+                ngettext(
+                    "%(num)d lead carries “%(name)s” now.",
+                    "%(num)d leads carry “%(name)s” now.",
+                    number,
+                    name=name,
+                )
+            )
+    return str(
+        ngettext(
+            "“%(name)s” was taken from %(num)d lead.",
+            "“%(name)s” was taken from %(num)d leads.",
+            number,
+            name=name,
+        )
+    )
+
+
+def _undone_sentence(act: BulkAct) -> str:
+    restored = act.facts.get("restored", 0)
+    sentence = ngettext(
+        "Undone: %(num)d lead stands as before.", "Undone: %(num)d leads stand as before.", restored
+    )
+    letters = act.facts.get("letters", 0)
+    if not letters:
+        return str(sentence)
+    stay = ngettext(
+        "%(num)d follow-up stays cancelled: what was stopped is never sent after all.",
+        "%(num)d follow-ups stay cancelled: what was stopped is never sent after all.",
+        letters,
+    )
+    return f"{sentence} {stay}"
+
+
+def _why(line: Sequence[str]) -> str:
+    if line[1] == "no_move":
+        status = words.of(words.STATUS, line[2])
+        return str(gettext("stands at “%(status)s” and cannot go there", status=status))
+    if line[1] == "changed":
+        return str(gettext("somebody has changed it since, so it was left alone"))
+    return str(gettext("stood so already"))

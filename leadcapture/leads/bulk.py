@@ -1,0 +1,190 @@
+"""Bulk: one act on many leads at once, in one transaction, each told on its timeline."""
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from leadcapture.leads import listing, pipeline, tags, timeline
+from leadcapture.leads.filters import Asker, Filters
+from leadcapture.models import BulkAct, Lead, LeadStatus, Staff, Tag
+from leadcapture.outbox.queue import new_ref
+
+MOST = 500
+
+
+class Act(enum.StrEnum):
+    """What can be done to many leads at once."""
+
+    ASSIGN = "assign"
+    MOVE = "move"
+    TAG = "tag"
+    UNTAG = "untag"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """An act with its object: a colleague, a status (with the reason of a closing) or a tag."""
+
+    act: Act
+    person: Staff | None = None
+    status: LeadStatus | None = None
+    reason: str = ""
+    tag: Tag | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is kept of it: ids and words, and the name as it was then."""
+        if self.person is not None:
+            return {"to": self.person.id, "name": self.person.name}
+        if self.tag is not None:
+            return {"tag": self.tag.id, "name": self.tag.name}
+        return {"status": str(self.status), "reason": self.reason}
+
+
+def leads_by_ref(session: Session, refs: Sequence[str]) -> Sequence[Lead]:
+    """The leads of these references, `MOST` at most, in the order in which they are locked."""
+    chosen = list(dict.fromkeys(refs))[:MOST]
+    return session.scalars(
+        select(Lead)
+        .where(Lead.ref.in_(chosen), Lead.status != LeadStatus.HELD)
+        .order_by(Lead.id)
+        .with_for_update(of=Lead)
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def leads_of_filter(
+    session: Session, filters: Filters, asker: Asker, order: listing.Order
+) -> tuple[Sequence[Lead], bool]:
+    """The first `MOST` leads of a filter, locked, and whether there are more."""
+    refs: list[str] = []
+    # So many steps look at millions of leads; whoever filters for so few uses the search.
+    for batch in islice(listing.matching_refs(session, filters, asker, order, MOST + 1), 20):
+        refs += batch
+        if len(refs) > MOST:
+            break
+    return leads_by_ref(session, refs[:MOST]), len(refs) > MOST
+
+
+def carry_out(
+    session: Session, leads: Sequence[Lead], wish: Wish, actor_id: int, now: datetime
+) -> BulkAct:
+    """Do to each lead what is wished, and keep how it stood, so that it can be undone.
+
+    ``refused`` names those to whom it could not be done: ``same`` where nothing would change,
+    ``no_move`` where the pipeline has no such move. The undo of the actor's act before ends here.
+    """
+    match wish.act:
+        case Act.ASSIGN:
+            changed, refused = _assign(session, leads, wish, actor_id, now)
+        case Act.MOVE:
+            changed, refused = _move(session, leads, wish, actor_id, now)
+        case _:
+            changed, refused = _tag(session, leads, wish, actor_id, now)
+    session.execute(delete(BulkAct).where(BulkAct.actor_id == actor_id))
+    act = BulkAct(
+        ref=new_ref(),
+        actor_id=actor_id,
+        act=wish.act,
+        facts=wish.facts,
+        changed=changed,
+        refused=refused,
+        at=now,
+    )
+    session.add(act)
+    session.flush()
+    return act
+
+
+def last_act(session: Session, ref: str, actor_id: int) -> BulkAct | None:
+    """The actor's own last act, where this is its reference."""
+    return session.scalar(select(BulkAct).where(BulkAct.ref == ref, BulkAct.actor_id == actor_id))
+
+
+_Outcome = tuple[list[dict[str, Any]], list[list[str]]]
+
+
+def _assign(
+    session: Session, leads: Sequence[Lead], wish: Wish, actor_id: int, now: datetime
+) -> _Outcome:
+    assert wish.person is not None
+    changed, refused = [], []
+    for lead in leads:
+        if lead.owner_id == wish.person.id:
+            refused.append([lead.ref, "same"])
+            continue
+        changed.append({"id": lead.id, "owner": lead.owner_id})
+        lead.owner_id = wish.person.id
+    session.flush()
+    facts = {"to": wish.person.name, "why": "asked"}
+    _tell(session, changed, "assigned_to", facts, actor_id, now)
+    return changed, refused
+
+
+def _move(
+    session: Session, leads: Sequence[Lead], wish: Wish, actor_id: int, now: datetime
+) -> _Outcome:
+    assert wish.status is not None
+    changed, refused = [], []
+    for lead in leads:
+        before = how_it_stands(lead)
+        if lead.status is wish.status:
+            refused.append([lead.ref, "same"])
+        elif wish.status not in pipeline.moves_from(lead.status):
+            refused.append([lead.ref, "no_move", lead.status.value])
+        else:
+            pipeline.change_status(session, lead, wish.status, actor_id, now, wish.reason)
+            changed.append({"id": lead.id, **before})
+    return changed, refused
+
+
+def _tag(
+    session: Session, leads: Sequence[Lead], wish: Wish, actor_id: int, now: datetime
+) -> _Outcome:
+    assert wish.tag is not None
+    adds = wish.act is Act.TAG
+    carry = tags.carriers(session, wish.tag.id, leads)
+    changed = [{"id": lead.id} for lead in leads if (lead.id in carry) is not adds]
+    refused = [[lead.ref, "same"] for lead in leads if (lead.id in carry) is adds]
+    ids = [line["id"] for line in changed]
+    if adds:
+        tags.put_on(session, wish.tag.id, ids)
+    else:
+        tags.take_off(session, wish.tag.id, ids)
+    kind = "tag_added" if adds else "tag_removed"
+    _tell(session, changed, kind, {"tag": wish.tag.name}, actor_id, now)
+    return changed, refused
+
+
+def how_it_stands(lead: Lead) -> dict[str, Any]:
+    """What a move changes of a lead, as `undo` puts it back."""
+    return {
+        "status": lead.status.value,
+        "reason": lead.closed_reason,
+        "waiting_since": _iso(lead.waiting_since),
+        "first_response_due_at": _iso(lead.first_response_due_at),
+        "warning_due_at": _iso(lead.warning_due_at),
+        "warnings": lead.warnings,
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def _tell(
+    session: Session,
+    changed: Sequence[Mapping[str, Any]],
+    kind: str,
+    facts: Mapping[str, Any],
+    actor_id: int,
+    now: datetime,
+) -> None:
+    for line in changed:
+        timeline.record(session, line["id"], kind, now, actor_id=actor_id, facts=facts)

@@ -1,0 +1,294 @@
+"""Claims: the way that nearly every letter takes, from queued over claimed and sending to sent.
+
+Each step is one statement that names the state and the fence it starts from, and can lose: see
+`ledger`. The statements are built once in a process: to build one costs more than to run it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Exists,
+    Insert,
+    Integer,
+    Interval,
+    Select,
+    String,
+    Update,
+    bindparam,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+
+from leadcapture.database import Base, Instant
+from leadcapture.models import Message, MessageKind, MessageState, SuppressionScope
+from leadcapture.outbox import gates
+
+CLAIM_LEASE = timedelta(seconds=120)
+SEND_LEASE = timedelta(seconds=660)
+# So many candidates, so that eight workers find one that nobody has locked.
+CANDIDATES = 8
+
+_MESSAGE = Base.metadata.tables["message"]
+_SUPPRESSION = Base.metadata.tables["suppression"]
+# What the way of a letter asks of its row; to read the rest would cost as much again.
+_NAMES = (
+    *("id", "ref", "kind", "lead_id", "recipient", "domain", "cap_hash", "time_zone", "priority"),
+    *("payload", "state", "not_after", "fence", "attempts", "mail_id", "mail_date", "sha256"),
+    "created_at",
+)
+_GATE = Base.metadata.tables["gate"]
+_ATTEMPT = Base.metadata.tables["attempt"]
+_NOW: ColumnElement[datetime] = bindparam("now", type_=Instant)
+_LEASE: ColumnElement[datetime] = bindparam("lease", type_=Instant)
+# In RETURNING, SQLAlchemy names no table to SQLite, and an inner column would be meant.
+_NAMED_BY_HAND = (
+    literal_column("message.cap_hash", String),
+    literal_column("message.kind", String),
+)
+# No index knows this expression: rows are found by their ids, even where the server's statistics
+# of a queue that was empty a minute ago say that looking at all that is queued costs nothing.
+_IS_QUEUED = func.coalesce(_MESSAGE.c.state, "") == MessageState.QUEUED.value
+# How an attempt ended that was taken: phase, code, enhanced status, outcome.
+_TAKEN = (literal("dot"), literal(250), literal(""), literal("sent"))
+
+
+@dataclass(frozen=True)
+class KeptBack:
+    """What a claim passes over: domains, for each priority; a priority without any is off."""
+
+    awaited: frozenset[str] | None = frozenset()
+    reminders: frozenset[str] | None = frozenset()
+
+
+NOTHING = KeptBack()
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A message that is ours, as its row stands now, in no session; without all its columns.
+
+    ``is_suppressed`` tells what the suppressions of its address said at that moment.
+    """
+
+    message: Message
+    is_suppressed: bool
+
+
+def claim_next(
+    connection: Connection, now: datetime, kept_back: KeptBack = NOTHING
+) -> Claimed | None:
+    """Claim one due message; None where none is due, or others hold all that are.
+
+    What a person waits for goes before reminders, and its first try before a deferred one, so
+    that neither 10,000 reminders nor 2,000 retries delay a packet just asked for.
+    """
+    for is_first_try, priority, domains in _lanes(kept_back):
+        claim = _claim(is_first_try, passes_over=bool(domains))
+        row = connection.execute(
+            claim,
+            _asked(priority, now, domains)
+            # Whole seconds, as the Date header has them.
+            | {"lease": now + CLAIM_LEASE, "date": now.replace(microsecond=0)},
+        ).first()
+        if row is not None:
+            *values, is_suppressed = row
+            message = Message(**dict(zip(_NAMES, values, strict=True)))
+            return Claimed(message, bool(is_suppressed))
+    return None
+
+
+def is_anything_due(connection: Connection, now: datetime, kept_back: KeptBack = NOTHING) -> bool:
+    """True where a due message stands in the queue, locked by another worker or not."""
+    return any(
+        connection.execute(
+            _due(False, passes_over=bool(domains), limit=1), _asked(priority, now, domains)
+        ).first()
+        is not None
+        for is_first_try, priority, domains in _lanes(kept_back)
+        if not is_first_try
+    )
+
+
+def declare_intent(
+    connection: Connection, message: Message, sha256: str, now: datetime | None
+) -> bool:
+    """Say that the dot is about to be sent. False: it must not be, or our lease has ended.
+
+    One statement that asks for all that may stop a letter; without ``now`` the server's clock.
+    """
+    mine = {"of_id": message.id, "of_fence": message.fence, "hash": sha256}
+    if now is not None:
+        mine |= {"now": now, "lease": now + SEND_LEASE}
+    return connection.execute(_intent(now is None), mine).rowcount == 1
+
+
+def note_sent(connection: Connection, message: Message, now: datetime | None) -> bool:
+    """Write that the relay took it, and the attempt's row; False where it is ours no more.
+
+    Without ``now`` the server's clock.
+    """
+    mine: dict[str, Any] = {"of_id": message.id, "of_fence": message.fence}
+    if now is not None:
+        mine["now"] = now
+    if connection.dialect.name == "postgresql":
+        return connection.execute(_sent_and_noted(now is None), mine).rowcount == 1
+    if connection.execute(_sent(now is None), mine).rowcount != 1:
+        return False
+    connection.execute(_noted_of_row(), {"of_id": message.id})
+    return True
+
+
+def _lanes(kept_back: KeptBack) -> Iterator[tuple[bool, int, frozenset[str]]]:
+    if kept_back.awaited is not None:
+        yield True, 0, kept_back.awaited
+        yield False, 0, kept_back.awaited
+    if kept_back.reminders is not None:
+        yield False, 1, kept_back.reminders
+
+
+def _asked(priority: int, now: datetime, domains: frozenset[str]) -> dict[str, Any]:
+    passed_over = {"passed_over": sorted(domains)} if domains else {}
+    return {"of_priority": priority, "now": now} | passed_over
+
+
+@cache
+def _claim(is_first_try: bool, passes_over: bool) -> Update:
+    """Take the first of the candidates that nobody has locked, and answer with its row.
+
+    The candidates come from the index alone, without a look at the rows that are passed over.
+    Locks only spare workers each other's company; what counts is the comparison at the end.
+    """
+    candidates = _due(is_first_try, passes_over, CANDIDATES).scalar_subquery()
+    # A CTE is computed once: a subquery with a limit might take one for each try of a join.
+    found = (
+        select(_MESSAGE.c.id, _MESSAGE.c.fence)
+        .where(_MESSAGE.c.id.in_(candidates), _IS_QUEUED)
+        .order_by(_MESSAGE.c.due_at, _MESSAGE.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .cte("found")
+    )
+    return (
+        update(_MESSAGE)
+        .where(
+            _MESSAGE.c.id == found.c.id,
+            _IS_QUEUED,
+            _MESSAGE.c.fence == found.c.fence,
+        )
+        .values(
+            state=MessageState.CLAIMED,
+            fence=_MESSAGE.c.fence + 1,
+            attempts=_MESSAGE.c.attempts + 1,
+            lease_until=_LEASE,
+            mail_date=func.coalesce(_MESSAGE.c.mail_date, bindparam("date", type_=Instant)),
+            state_at=_NOW,
+        )
+        .returning(*(_MESSAGE.c[name] for name in _NAMES), _suppression_of(*_NAMED_BY_HAND))
+    )
+
+
+@cache
+def _due(is_first_try: bool, passes_over: bool, limit: int) -> Select[Any]:
+    due = select(_MESSAGE.c.id).where(
+        _MESSAGE.c.state == MessageState.QUEUED,
+        _MESSAGE.c.priority == bindparam("of_priority", type_=_MESSAGE.c.priority.type),
+        _MESSAGE.c.due_at <= _NOW,
+    )
+    if is_first_try:
+        due = due.where(_MESSAGE.c.attempts == 0)
+    if passes_over:
+        # Rows of the release before have no domain; their claim finds it.
+        domain = _MESSAGE.c.domain
+        passed_over = bindparam("passed_over", expanding=True, type_=domain.type)
+        due = due.where(or_(domain.is_(None), domain.not_in(passed_over)))
+    return due.order_by(_MESSAGE.c.due_at, _MESSAGE.c.id).limit(limit)
+
+
+@cache
+def _intent(by_server: bool) -> Update:
+    """claimed → sending, where nothing has come between: a lease, a pause, a stop, a deadline."""
+    now, lease = _moment(by_server), _LEASE
+    if by_server:
+        lease = now + literal(SEND_LEASE, Interval)
+    held = select(_GATE.c.name).where(
+        _GATE.c.name.in_((gates.QUEUE, gates.INSTANCE)), _GATE.c.closed_until.is_(None)
+    )
+    stopped = _suppression_of(_MESSAGE.c.cap_hash, _MESSAGE.c.kind)
+    return (
+        _moved_from(MessageState.CLAIMED)
+        .where(
+            _MESSAGE.c.lease_until > now,
+            or_(_MESSAGE.c.not_after.is_(None), _MESSAGE.c.not_after >= now),
+            ~held.exists(),
+            or_(_MESSAGE.c.kind == MessageKind.STAFF_ALERT, ~stopped),
+        )
+        .values(
+            state=MessageState.SENDING,
+            sha256=bindparam("hash", type_=String),
+            lease_until=lease,
+            state_at=now,
+        )
+    )
+
+
+@cache
+def _sent(by_server: bool) -> Update:
+    now = _moment(by_server)
+    return _moved_from(MessageState.SENDING).values(
+        state=MessageState.SENT, reason="", sent_at=now, lease_until=None, state_at=now
+    )
+
+
+@cache
+def _sent_and_noted(by_server: bool) -> Insert:
+    """Both in one statement: one way to a server that knows how, and a commit of its own."""
+    sent = _sent(by_server).returning(_MESSAGE.c.id, _MESSAGE.c.fence, _MESSAGE.c.state_at)
+    row = sent.cte("sent")
+    return _noted(select(row.c.id, row.c.fence, *_TAKEN, row.c.state_at))
+
+
+@cache
+def _noted_of_row() -> Insert:
+    row = _MESSAGE.c
+    mine = row.id == bindparam("of_id", type_=Integer)
+    return _noted(select(row.id, row.fence, *_TAKEN, row.state_at).where(mine))
+
+
+def _noted(rows: Select[Any]) -> Insert:
+    columns = ("message_id", "fence", "phase", "code", "enhanced", "outcome", "at")
+    return insert(_ATTEMPT).from_select(columns, rows)
+
+
+def _moment(by_server: bool) -> ColumnElement[datetime]:
+    return func.clock_timestamp(type_=Instant) if by_server else _NOW
+
+
+def _moved_from(start: MessageState) -> Update:
+    return update(_MESSAGE).where(
+        _MESSAGE.c.id == bindparam("of_id", type_=Integer),
+        _MESSAGE.c.state == start,
+        _MESSAGE.c.fence == bindparam("of_fence", type_=Integer),
+    )
+
+
+def _suppression_of(address: ColumnElement[str], kind: ColumnElement[str]) -> Exists:
+    """Whether a suppression stops this kind of letter to this address."""
+    return (
+        select(_SUPPRESSION.c.id)
+        .where(
+            _SUPPRESSION.c.cap_hash == address,
+            or_(_SUPPRESSION.c.scope == SuppressionScope.ALL, kind == MessageKind.FOLLOW_UP),
+        )
+        .exists()
+    )

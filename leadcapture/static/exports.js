@@ -1,0 +1,30 @@
+// While a file is being written, the list is fetched anew every two seconds. Nothing moves under
+// somebody's hands: while a form of the list has the focus or stands open, it waits.
+"use strict";
+
+(() => {
+  const EVERY = 2000;
+
+  const isInUse = (list) =>
+    list.contains(document.activeElement) || list.querySelector("details[open]") !== null;
+
+  const look = async () => {
+    const list = document.querySelector("[data-exports]");
+    if (!list || !list.hasAttribute("data-at-work")) return;
+    if (!document.hidden && !isInUse(list)) {
+      try {
+        const answer = await fetch(location.pathname, { redirect: "error" });
+        if (answer.ok) {
+          const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+          const fresh = page.querySelector("[data-exports]");
+          if (fresh && !isInUse(list)) list.replaceWith(document.adoptNode(fresh));
+        }
+      } catch {
+        // Out of reach or signed out: the link below the list still asks again.
+      }
+    }
+    setTimeout(look, EVERY);
+  };
+
+  setTimeout(look, EVERY);
+})();
