@@ -29,6 +29,7 @@ SEALED = (
     (models.Message.__tablename__, "payload", "ref"),
     (models.Request.__tablename__, "answers", "receipt"),
     (models.TimelineEntry.__tablename__, "note", "ref"),
+    (models.Task.__tablename__, "text", "ref"),
 )
 _STEP_PAGES = 512
 _NAME = re.compile(r"leadcapture-\d{8}T\d{6}Z\.zip")

@@ -1,10 +1,11 @@
 """Languages: which one a page speaks, and what every template knows of the clinic and of it."""
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
+from babel.support import NullTranslations
 from flask import Flask, g, request, url_for
-from flask_babel import Babel, refresh
+from flask_babel import Babel, Domain, get_locale, refresh
 from flask_login import current_user
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
@@ -17,9 +18,38 @@ _FORM = "public.request_form"
 _FORM_POST = "public.receive_request"
 
 
+class Catalogues(Domain):  # type: ignore[misc]
+    """The catalogues of our languages, each found by its code alone.
+
+    A page asks for its catalogue with every word, and flask_babel would spell out the locale's
+    whole name each time.
+    """
+
+    def __init__(self, domain: str) -> None:
+        super().__init__(domain=domain)
+        self._by_language: dict[str, NullTranslations] = {}
+
+    def get_translations(self) -> NullTranslations:
+        """The catalogue of the language spoken here; an empty one outside of any page."""
+        locale = get_locale()
+        language = locale.language if locale else ""
+        if language not in self._by_language:
+            self._by_language[language] = super().get_translations()
+        return self._by_language[language]
+
+
+class OurBabel(Babel):  # type: ignore[misc]
+    """flask_babel with our catalogues."""
+
+    @cached_property
+    def domain_instance(self) -> Catalogues:
+        """The domain that every word of a page is looked up in."""
+        return Catalogues(self.domain)
+
+
 def register(app: Flask) -> None:
     """Let pages be translated, and tell templates who we are."""
-    Babel(app, default_locale=DEFAULT, locale_selector=page_language)
+    OurBabel(app, default_locale=DEFAULT, locale_selector=page_language)
     app.context_processor(_known_to_templates)
 
 

@@ -24,12 +24,14 @@ from tests import guards
 from tests.chromium import open_browser, open_page
 from tests.clock import Clock
 from tests.databases import PostgresDatabases, SqliteFiles
-from tests.people import test_keys, test_vault
+from tests.people import PASSWORD, a_staff_member, test_keys, test_vault
 from tests.post_office import PostOffice, open_post_office
 from tests.postgres import Postgres
 from tests.visitors import Visitor
 
 guards.watch_sockets()
+
+SignIn = Callable[..., Visitor]
 
 
 @pytest.fixture(autouse=True)
@@ -207,6 +209,20 @@ def make_visitor(app: Flask, settings: Settings, session: Session | None) -> Vis
     visitor.session = session
     visitor.address = settings.public_url
     return visitor
+
+
+@pytest.fixture
+def sign_in(app: Flask, settings: Settings, session: Session) -> SignIn:
+    """``sign_in(role, name)``: a new visitor, signed in as somebody of this role."""
+
+    def signed_in(role: str = "coordinator", name: str = "Rosa Alvarado") -> Visitor:
+        with app.app_context():
+            staff = a_staff_member(session, role, name=name)
+        visitor = make_visitor(app, settings, session)
+        visitor.send(visitor.page("/sign-in"), "/sign-in", email=staff.email, password=PASSWORD)
+        return visitor
+
+    return signed_in
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """The calendar feed: what is due for a person, to whoever has the link, and nothing more."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
 from flask import Flask
 from icalendar import Calendar
 from sqlalchemy import select
@@ -16,23 +14,9 @@ from leadcapture.models import AuditEntry, CalendarFeed, Lead, Staff, Task
 from leadcapture.outbox.queue import new_ref
 from leadcapture.settings import Settings
 from tests.clock import TUESDAY_MORNING, Clock
-from tests.conftest import make_visitor
-from tests.people import PASSWORD, PATIENT_WORDS, a_lead, a_request, a_staff_member
+from tests.conftest import SignIn, make_visitor
+from tests.people import PATIENT_WORDS, a_lead, a_request
 from tests.visitors import Visitor
-
-
-@pytest.fixture
-def sign_in(app: Flask, settings: Settings, session: Session) -> Callable[[str], Visitor]:
-    """A new visitor, signed in under this name."""
-
-    def signed_in(name: str) -> Visitor:
-        with app.app_context():
-            staff = a_staff_member(session, name=name)
-        visitor = make_visitor(app, settings, session)
-        visitor.send(visitor.page("/sign-in"), "/sign-in", email=staff.email, password=PASSWORD)
-        return visitor
-
-    return signed_in
 
 
 def a_task(session: Session, owner: Staff, lead: Lead | None, **changes: Any) -> Task:
@@ -62,11 +46,11 @@ def make_link(visitor: Visitor) -> str:
 
 
 def test_a_calendar_reads_what_is_due_for_its_person_and_nothing_about_health(
-    sign_in: Callable[[str], Visitor], app: Flask, settings: Settings, session: Session
+    sign_in: SignIn, app: Flask, settings: Settings, session: Session
 ) -> None:
     """AU-12, PR-01: initials and a link; RFC 5545."""
-    rosa = sign_in("Rosa Alvarado")
-    marta = sign_in("Marta Solís")
+    rosa = sign_in()
+    marta = sign_in(name="Marta Solís")
     owner, colleague = session.scalars(select(Staff).order_by(Staff.id)).all()
     lead = a_lead(session)
     a_request(session, lead)
@@ -89,10 +73,10 @@ def test_a_calendar_reads_what_is_due_for_its_person_and_nothing_about_health(
 
 
 def test_a_calendar_that_knows_the_feed_is_told_so(
-    sign_in: Callable[[str], Visitor], session: Session, clock: Clock
+    sign_in: SignIn, session: Session, clock: Clock
 ) -> None:
     """RFC 9110, 13.1.2: the same bytes as long as the same is due."""
-    rosa = sign_in("Rosa Alvarado")
+    rosa = sign_in()
     owner = session.scalars(select(Staff)).one()
     task = a_task(session, owner, a_lead(session))
     path = make_link(rosa)
@@ -108,11 +92,9 @@ def test_a_calendar_that_knows_the_feed_is_told_so(
     assert before["UID"] == after["UID"]
 
 
-def test_a_link_is_a_secret_that_can_be_taken_back(
-    sign_in: Callable[[str], Visitor], session: Session
-) -> None:
+def test_a_link_is_a_secret_that_can_be_taken_back(sign_in: SignIn, session: Session) -> None:
     """Only a hash is kept; a new link, a removal and a closed account end the one before."""
-    rosa = sign_in("Rosa Alvarado")
+    rosa = sign_in()
     first = make_link(rosa)
     token = first.rpartition("/")[2].removesuffix(".ics")
     kept = session.scalars(select(CalendarFeed)).one()

@@ -3,11 +3,9 @@
 import csv
 import io
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, func, insert, select
@@ -17,30 +15,14 @@ from werkzeug.test import TestResponse
 from leadcapture.database import open_session
 from leadcapture.leads import csv_safe, exporting, viewing
 from leadcapture.models import AuditEntry, Export, ExportPart, ExportState, LeadStatus, Task
-from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 from tests.benchmarks.stored import store_leads
 from tests.clock import TUESDAY_MORNING, Clock
-from tests.conftest import make_visitor
-from tests.people import MESSAGE, PASSWORD, a_lead, a_request, a_staff_member
+from tests.conftest import SignIn
+from tests.people import MESSAGE, PASSWORD, a_lead, a_request
 from tests.visitors import Visitor
 
-SignIn = Callable[..., Visitor]
 HOSTILE = ("=1+1", "+1+1", "-2", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1", "+cmd|' /C calc'!A0")
-
-
-@pytest.fixture
-def sign_in(app: Flask, settings: Settings, session: Session) -> SignIn:
-    """A new visitor, signed in as somebody of this role."""
-
-    def signed_in(role: str = "coordinator", name: str = "Rosa Alvarado") -> Visitor:
-        with app.app_context():
-            staff = a_staff_member(session, role, name=name)
-        visitor = make_visitor(app, settings, session)
-        visitor.send(visitor.page("/sign-in"), "/sign-in", email=staff.email, password=PASSWORD)
-        return visitor
-
-    return signed_in
 
 
 def take(visitor: Visitor, filters: str = "", **typed: object) -> TestResponse:

@@ -15,10 +15,10 @@ from leadcapture.vault import Vault
 from tests.chromium import assert_accessible, open_page
 from tests.clock import TUESDAY_MORNING
 from tests.people import NOTE, PASSWORD, a_lead, a_message, a_staff_member
-from tests.test_dashboard import SignIn, janet, rosa, sign_in
+from tests.test_dashboard import janet, rosa
 from tests.visitors import Visitor
 
-__all__ = ["SignIn", "janet", "rosa", "sign_in"]
+__all__ = ["janet", "rosa"]
 
 
 @pytest.mark.parametrize(

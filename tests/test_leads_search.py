@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import func, insert, select, text, true
 from sqlalchemy.orm import Session
 
 from leadcapture.leads import listing, search
@@ -99,6 +99,27 @@ def test_a_changed_or_removed_lead_is_found_by_what_it_is_now(people: Session) -
     people.delete(janet)
     people.commit()
     assert found(people, "ruiz") == []
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_few_that_match_are_looked_up_among_twenty_thousand(session: Session) -> None:
+    """PostgreSQL reads neither the table nor an order of it from end to end for a rare name."""
+    a_lead(session, full_name="Zoë O'Brien", email="zoe@obrien.example")
+    session.flush()
+    numbers = func.generate_series(1, 20_000).table_valued("number").render_derived()
+    others = {column: column for column in Lead.__table__.columns if column.name != "id"} | {
+        Lead.__table__.c[name]: func.concat(name, " ", numbers.c.number)
+        for name in ("ref", "address_key", "search_text")
+    }
+    copies = select(*others.values()).join(numbers, true())
+    session.execute(insert(Lead).from_select(list(others), copies))
+    session.execute(text("ANALYZE lead"))
+    wanted = select(Lead).where(search.matching(session, "zoe"), Lead.status != LeadStatus.HELD)
+    page = wanted.order_by(Lead.last_request_at.desc(), Lead.id.desc()).limit(51)
+    shown = page.compile(session.get_bind(), compile_kwargs={"literal_binds": True})
+    plan = "\n".join(session.scalars(text(f"EXPLAIN {shown}".replace(":", "\\:"))))
+    assert "pk_lead" in plan and "ix_lead_search" in plan, plan
+    assert "Seq Scan" not in plan and "Join" not in plan, plan
 
 
 @pytest.fixture

@@ -214,7 +214,10 @@ class TestShippedTexts:
             *((kind, "") for kind in ("packet_letter", "packet_link")),
             *(
                 (kind, "")
-                for kind in ("staff_alert", "staff_uncertain", "staff_answer", "staff_waiting")
+                for kind in (
+                    *("staff_alert", "staff_uncertain", "staff_answer", "staff_waiting"),
+                    "staff_task",
+                )
             ),
         }
 

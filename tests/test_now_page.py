@@ -1,6 +1,5 @@
 """Now and the settings behind it: the order of the queue, assigning, hours, targets, the team."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -11,28 +10,10 @@ from sqlalchemy.orm import Session
 
 from leadcapture.leads import clock as response_clock
 from leadcapture.models import Lead, LeadStatus, Roster, Staff, TimelineEntry
-from leadcapture.settings import Settings
 from tests.chromium import assert_accessible, open_page
 from tests.clock import TUESDAY_MORNING, Clock
-from tests.conftest import make_visitor
+from tests.conftest import SignIn
 from tests.people import PASSWORD, a_lead, a_request, a_staff_member
-from tests.visitors import Visitor
-
-SignIn = Callable[..., Visitor]
-
-
-@pytest.fixture
-def sign_in(app: Flask, settings: Settings, session: Session) -> SignIn:
-    """A new visitor, signed in as somebody of this role."""
-
-    def signed_in(role: str = "coordinator", name: str = "Rosa Alvarado") -> Visitor:
-        with app.app_context():
-            staff = a_staff_member(session, role, name=name)
-        visitor = make_visitor(app, settings, session)
-        visitor.send(visitor.page("/sign-in"), "/sign-in", email=staff.email, password=PASSWORD)
-        return visitor
-
-    return signed_in
 
 
 def test_who_can_be_called_now_comes_first(sign_in: SignIn, session: Session) -> None:

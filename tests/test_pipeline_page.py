@@ -9,8 +9,9 @@ from playwright.sync_api import Browser, Page
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
+from leadcapture.dashboard.pipeline_page import CARDS
 from leadcapture.database import db
-from leadcapture.leads import listing, tags
+from leadcapture.leads import tags
 from leadcapture.leads.filters import LISTED
 from leadcapture.models import Lead, LeadStatus, Staff, TimelineEntry
 from leadcapture.settings import Settings
@@ -135,14 +136,14 @@ def test_a_column_shows_its_first_fifty_and_more_at_the_same_number_of_questions
     for status in LISTED:
         a_lead(session, status=status)
     few, _ = questions()
-    for number in range(listing.PAGE):
+    for number in range(CARDS):
         asked_at = TUESDAY_MORNING - timedelta(minutes=number)
         a_lead(session, full_name=f"Person {number}", last_request_at=asked_at)
     many, page = questions()
     assert many == few <= 25
-    assert len(names(page, "new")) == listing.PAGE
+    assert len(names(page, "new")) == CARDS
     older = desk.page(column(page, "new").find("a", class_="button")[-1].get("href"))
-    assert names(older, "new") == ["Person 49"]
+    assert names(older, "new") == [f"Person {CARDS - 1}"]
     assert len(names(older, "booked")) == 1
     assert "Back to the newest" in column(older, "new").text
 

@@ -12,8 +12,10 @@ from leadcapture.dashboard import (
     kept_page,
     keys,
     lead_acts,
+    lead_letters,
     lead_list,
     lead_page,
+    lead_tags,
     live,
     names,
     now_page,
@@ -26,6 +28,7 @@ from leadcapture.dashboard import (
     settings_tags,
     settings_team,
     settings_texts,
+    task_acts,
     times,
     words,
 )
@@ -41,8 +44,10 @@ __all__ = [
     "kept_page",
     "keys",
     "lead_acts",
+    "lead_letters",
     "lead_list",
     "lead_page",
+    "lead_tags",
     "live",
     "now_page",
     "outbox_release",
@@ -55,6 +60,7 @@ __all__ = [
     "settings_tags",
     "settings_team",
     "settings_texts",
+    "task_acts",
 ]
 
 

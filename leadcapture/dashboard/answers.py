@@ -8,7 +8,7 @@ from flask_babel import gettext
 
 from leadcapture import web
 from leadcapture.accounts.access import may_read_health, me
-from leadcapture.models import Request, TimelineEntry
+from leadcapture.models import Request, Task, TimelineEntry
 from leadcapture.vault import SealBroken
 
 
@@ -43,3 +43,15 @@ def open_note(entry: TimelineEntry) -> str:
         return web.vault().open("timeline_entry", "note", entry.ref, entry.note)
     except SealBroken:
         return str(gettext("This note cannot be opened with our keys."))
+
+
+def open_task(task: Task) -> str:
+    """What a task says; its owner may always read it. Empty for a task without a text."""
+    if task.text is None:
+        return ""
+    if not may_read_health() and task.owner_id != me().id:
+        return str(gettext("A task for coordinators."))
+    try:
+        return web.vault().open("task", "text", task.ref, task.text)
+    except SealBroken:
+        return str(gettext("This task cannot be opened with our keys."))

@@ -37,6 +37,7 @@ _WORDS: Mapping[str, LazyString] = {
     "response_late": _CALL,
     "response_next": _CALL,
     "answer": lazy_gettext("Read an answer"),
+    "todo": lazy_gettext("Task"),
 }
 
 

@@ -11,7 +11,7 @@ from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.database import db
 from leadcapture.intake import receive
 from leadcapture.leads import decisions
-from leadcapture.models import Message, Request, Task
+from leadcapture.models import Message, Request
 from leadcapture.outbox import audit, gates
 from leadcapture.vault import SealBroken
 
@@ -45,19 +45,6 @@ def letter_settlement(ref: str) -> ResponseReturnValue:
         audit.record(db.session(), me().id, "letter_settled", message.ref, web.now())
     db.session.commit()
     flash(gettext("Settled.") if settled else gettext("There was nothing to settle any more."))
-    return redirect(url_for("dashboard.now"), 303)
-
-
-@blueprint.post("/tasks/<ref>/completion")
-@staff_only(*EVERYONE)
-def task_completion(ref: str) -> ResponseReturnValue:
-    """Tick a task off."""
-    task = db.session.scalar(select(Task).where(Task.ref == ref))
-    if task is None:
-        abort(404)
-    done = decisions.finish_task(db.session(), task, me().id, web.now())
-    db.session.commit()
-    flash(gettext("Done.") if done else gettext("A colleague had done it already."))
     return redirect(url_for("dashboard.now"), 303)
 
 

@@ -7,14 +7,14 @@ from datetime import datetime
 from flask import abort, render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, lazyload
 
 from leadcapture import web
 from leadcapture.accounts.access import EVERYONE, me, staff_only
-from leadcapture.dashboard.answers import Answers, open_answers, open_note
+from leadcapture.dashboard.answers import Answers, open_answers, open_note, open_task
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.database import db
-from leadcapture.leads import clock, pipeline
+from leadcapture.leads import clock, letters_ahead, mentions, pipeline, tags, tasks
 from leadcapture.leads.contact import LONGEST_NOTE, CallOutcome, Meeting
 from leadcapture.leads.duplicates import duplicates
 from leadcapture.leads.viewing import record_view
@@ -25,14 +25,12 @@ from leadcapture.models import (
     LeadStatus,
     Message,
     MessageKind,
-    MessageState,
     Request,
     Staff,
     TimelineEntry,
 )
 
 _SHOWN = 200
-_TO_COME = (MessageState.QUEUED, MessageState.CLAIMED, MessageState.SENDING)
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,7 @@ def lead(ref: str) -> ResponseReturnValue:
     """The lead's page. That it was opened is on record before anything of it is shown."""
     found = find_lead(ref)
     record_view(db.engine, me().id, found.ref, web.now())
+    mentions.open_mentions(db.session(), db.engine, me().id, found.id, web.now())
     return show_lead(found)
 
 
@@ -80,7 +79,8 @@ def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue
     """The lead's page, with what went wrong with a form of it, if anything."""
     letters = _letters(lead)
     requests = _requests(lead)
-    to_come = [letter for letter in letters if letter.state in _TO_COME]
+    to_come = [letter for letter in letters if letters_ahead.is_ahead(letter)]
+    to_do, done = tasks.tasks_of(db.session(), lead)
     page = render_template(
         "dashboard/lead.html",
         lead=lead,
@@ -94,6 +94,14 @@ def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue
         reasons=list(pipeline.ClosedReason),
         outcomes=list(CallOutcome),
         meetings=list(Meeting),
+        tags=tags.tags_of(db.session(), [lead.id]).get(lead.id, ()),
+        offered_tags=tags.list_tags(db.session()),
+        to_do=to_do,
+        done=done,
+        open_task=open_task,
+        longest_task=tasks.LONGEST_TEXT,
+        owners=_owners(),
+        is_paused=letters_ahead.is_paused,
         has_follow_ups=any(letter.kind == MessageKind.FOLLOW_UP for letter in to_come),
         is_held=lead.status is LeadStatus.HELD,
         answer_due_at=due_of(lead, _rules()),
@@ -109,13 +117,24 @@ def _rules() -> clock.Rules:
     return clock.read_rules(db.session(), web.settings().clinic.time_zone)
 
 
+def _owners() -> Sequence[Staff]:
+    """Whose a task can be."""
+    return db.session.scalars(
+        select(Staff)
+        .where(Staff.active)
+        .options(lazyload(Staff.roles))
+        .order_by(Staff.name, Staff.id)
+        .limit(_SHOWN)
+    ).all()
+
+
 def _past(lead: Lead, letters: Sequence[Message]) -> list[Event]:
     """All that happened, newest first: entries, and letters that left or never will."""
     events = [Event(entry.at, entry=entry, note=open_note(entry)) for entry in _entries(lead)]
     events += [
         Event(letter.sent_at or letter.state_at, letter=letter)
         for letter in letters
-        if letter.state not in _TO_COME
+        if not letters_ahead.is_ahead(letter)
     ]
     return sorted(events, key=lambda event: event.at, reverse=True)[:_SHOWN]
 

@@ -13,14 +13,14 @@ from sqlalchemy.orm import lazyload
 from leadcapture import web
 from leadcapture.accounts.access import EVERYONE, may_decide, me, staff_only
 from leadcapture.dashboard import words
-from leadcapture.dashboard.answers import open_answers
+from leadcapture.dashboard.answers import open_answers, open_task
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.inbound_page import mails_of
 from leadcapture.dashboard.lead_page import find_lead
 from leadcapture.dashboard.stale_page import ask_if_stale
 from leadcapture.database import db
-from leadcapture.leads import assignment, clock, contact, decisions, waiting, watch
-from leadcapture.models import LeadStatus, Staff
+from leadcapture.leads import assignment, clock, contact, decisions, mentions, waiting, watch
+from leadcapture.models import LeadStatus, Staff, Task
 from leadcapture.outbox import gates
 
 _COLLEAGUES = 12
@@ -55,6 +55,9 @@ def now() -> ResponseReturnValue:
         letters=decisions.stuck_letters(db.session()),
         tasks=tasks,
         mails=mails_of(tasks),
+        open_task=open_task,
+        mentions=mentions.unopened(db.session(), me().id),
+        just_done=_just_done(),
         gate=gates.closed_gate(db.session(), at),
         may_decide=may_decide(),
     )
@@ -82,6 +85,13 @@ def assignee(ref: str) -> ResponseReturnValue:
     told = gettext("%(lead)s belongs to %(colleague)s now.", lead=lead.full_name, colleague=to.name)
     flash(told if moved else gettext("Nothing changed: a colleague may have been quicker."))
     return redirect(url_for("dashboard.now"), 303)
+
+
+def _just_done() -> Task | None:
+    """The task that was ticked off a moment ago, so that it can be taken back."""
+    ref = request.args.get("done", "")[:22]
+    wanted = select(Task).where(Task.ref == ref, Task.done_at.is_not(None))
+    return db.session.scalar(wanted) if ref else None
 
 
 def _colleagues() -> Sequence[Staff]:

@@ -22,6 +22,9 @@ from leadcapture.leads.next_steps import next_steps
 from leadcapture.leads.pipeline import ClosedReason, moves_from
 from leadcapture.models import Lead, LeadStatus
 
+# Of each column at once: more would be scrolled past, and each card has a menu of its own.
+CARDS = 25
+
 
 @dataclass(frozen=True)
 class Column:
@@ -129,7 +132,7 @@ def _column(
 ) -> Column:
     key = listing.read_key(request.args.get(status.value, ""))
     own = replace(filters, status=(status,))
-    page = listing.page(session, own, asks, key=key)
+    page = listing.page(session, own, asks, key=key, size=CARDS)
     oldest = None
     if counted.get(status):
         last = listing.page(session, own, asks, listing.Order(reversed=True), size=1).leads

@@ -1,11 +1,17 @@
 """Times: how staff read an instant, near to now and on the clocks it concerns."""
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_datetime, format_time, format_timedelta
+from babel.dates import (
+    TIMEDELTA_UNITS,
+    format_date,
+    format_datetime,
+    format_timedelta,
+)
 from flask_babel import get_locale, gettext
 from markupsafe import Markup, escape
 
@@ -13,6 +19,8 @@ from leadcapture.web import now, settings
 
 _JUST_NOW = timedelta(seconds=45)
 _EXACT_HOURS = 10
+# Instants and lengths of time whose words are kept: those of the pages that people look at.
+_KEPT = 4096
 
 
 def moment(at: datetime) -> Markup:
@@ -27,9 +35,7 @@ def relative(at: datetime) -> str:
     apart = at - now()
     if abs(apart) < _JUST_NOW:
         return str(gettext("just now"))
-    return format_timedelta(
-        apart, format="short", threshold=1.2, add_direction=True, locale=_locale()
-    )
+    return _in_words(apart, 1.2, has_direction=True)
 
 
 def span(length: timedelta) -> str:
@@ -38,9 +44,9 @@ def span(length: timedelta) -> str:
         return str(gettext("under a minute"))
     hours, rest = divmod(length, timedelta(hours=1))
     if not 1 <= hours < _EXACT_HOURS or rest < timedelta(minutes=1):
-        return format_timedelta(length, format="short", threshold=1, locale=_locale())
-    whole = format_timedelta(timedelta(hours=hours), format="short", locale=_locale())
-    minutes = format_timedelta(rest, format="short", threshold=1, locale=_locale())
+        return _in_words(length)
+    whole = _in_words(timedelta(hours=hours))
+    minutes = _in_words(rest)
     return f"{whole} {minutes}"
 
 
@@ -61,19 +67,17 @@ def wait(since: datetime) -> Markup:
 def exact(at: datetime, zone: str = "") -> str:
     """Day and time on the clinic's clock, or on that of ``zone``."""
     zone = zone or settings().clinic.time_zone
-    when = format_datetime(at, "EEE d MMM yyyy, HH:mm", tzinfo=_zone(zone), locale=_locale())
-    return f"{when} {place(zone)}"
+    return f"{_written(at, zone, 'EEE d MMM yyyy, HH:mm')} {place(zone)}"
 
 
 def clock(at: datetime, zone: str) -> str:
     """The time of day in a zone: ``14:05``."""
-    return format_time(at, "HH:mm", tzinfo=_zone(zone), locale=_locale())
+    return _written(at, zone, "HH:mm")
 
 
 def day_and_time(at: datetime) -> str:
     """A day of this week and the time, on the clinic's clock: ``Mon 09:30``."""
-    zone = _zone(settings().clinic.time_zone)
-    return str(format_datetime(at, "EEE HH:mm", tzinfo=zone, locale=_locale()))
+    return _written(at, settings().clinic.time_zone, "EEE HH:mm")
 
 
 def day(at: datetime) -> date:
@@ -83,7 +87,7 @@ def day(at: datetime) -> date:
 
 def short_day(day: date) -> str:
     """A day as an axis has room for it: ``3 Mar``."""
-    return str(format_date(day, "d MMM", locale=_locale()))
+    return str(format_date(day, "d MMM", locale=_language()))
 
 
 def place(zone: str) -> str:
@@ -106,6 +110,38 @@ def _clock_now(zone: str) -> Markup:
     )
 
 
+def _written(at: datetime, zone: str, pattern: str) -> str:
+    minute = at.astimezone(UTC).replace(second=0, microsecond=0)
+    return _minute_in_words(minute, _zone(zone), pattern, _language())
+
+
+@lru_cache(_KEPT)
+def _minute_in_words(minute: datetime, zone: ZoneInfo, pattern: str, language: str) -> str:
+    return str(format_datetime(minute, pattern, tzinfo=zone, locale=language))
+
+
+def _in_words(length: timedelta, threshold: float = 1, has_direction: bool = False) -> str:
+    """In the largest unit of which there are ``threshold``: ``3 hr``, or ``3 hr. ago``."""
+    seconds = abs(length) // timedelta(seconds=1)
+    unit = next((size for _, size in TIMEDELTA_UNITS if seconds >= threshold * size), 1)
+    number = round(seconds / unit)
+    return _units_in_words(
+        number if length > timedelta(0) else -number, unit, _language(), has_direction
+    )
+
+
+@lru_cache(_KEPT)
+def _units_in_words(number: int, unit: int, language: str, has_direction: bool) -> str:
+    # A threshold of the number itself: no larger unit has as many.
+    return format_timedelta(
+        timedelta(seconds=number * unit),
+        format="short",
+        threshold=abs(number),
+        add_direction=has_direction,
+        locale=language,
+    )
+
+
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
@@ -114,8 +150,9 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(settings().clinic.time_zone)
 
 
-def _locale() -> Any:
-    return get_locale() or "en"
+def _language() -> str:
+    locale = get_locale()
+    return str(locale.language) if locale else "en"
 
 
 FILTERS: dict[str, Callable[..., Any]] = {

@@ -13,7 +13,7 @@ and what takes it asks first, in the transaction that will write:
 (`dashboard.stale_page.ask_if_stale` does both; the macro ``version(lead)`` of
 ``dashboard/_acts.html`` writes the field.)
 
-The version counts by itself: triggers of the database (migration 0010) add one with every change
+The version counts by itself: triggers of the database (migration 0009) add one with every change
 to a column of the lead that people see, whoever writes it and by whatever statement.
 """
 

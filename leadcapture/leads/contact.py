@@ -1,12 +1,13 @@
 """Contact: what a person of the clinic did with a lead, from a call to a note."""
 
 import enum
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from leadcapture.leads import pipeline, timeline
-from leadcapture.models import Lead, LeadStatus
+from leadcapture.leads import mentions, pipeline, timeline
+from leadcapture.models import Lead, LeadStatus, Staff
 from leadcapture.outbox import stops
 from leadcapture.vault import Vault
 
@@ -97,9 +98,12 @@ def _end_wait(session: Session, lead: Lead, reason: str, now: datetime) -> int:
 
 def add_note(
     session: Session, vault: Vault, lead: Lead, actor_id: int, now: datetime, text: str
-) -> None:
-    """Add a note; it is sealed, because staff write of health there."""
-    timeline.record(session, lead.id, "note_added", now, actor_id=actor_id, note=text, vault=vault)
+) -> Sequence[Staff]:
+    """Add a note; it is sealed, because staff write of health there. Whom it mentions."""
+    ref = timeline.record(
+        session, lead.id, "note_added", now, actor_id=actor_id, note=text, vault=vault
+    )
+    return mentions.mention_colleagues(session, ref, text, actor_id, now)
 
 
 def assign(session: Session, lead: Lead, owner_id: int, actor_id: int, now: datetime) -> bool:

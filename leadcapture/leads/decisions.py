@@ -20,7 +20,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from leadcapture.leads import timeline
-from leadcapture.models import Message, MessageState, Request, Screening, Task
+from leadcapture.leads.letters_ahead import PAUSED, is_paused
+from leadcapture.models import Message, MessageState, Request, Screening, Staff, Task
 from leadcapture.outbox.ledger import ask_staff
 
 SHOWN = 50
@@ -84,7 +85,7 @@ def open_tasks(session: Session, but: Sequence[str] = ()) -> Sequence[Task]:
             Task.kind.not_in(but),
             or_(Message.id.is_(None), Message.state.not_in(_STUCK)),
         )
-        .options(joinedload(Task.lead))
+        .options(joinedload(Task.lead), joinedload(Task.owner).lazyload(Staff.roles))
         .order_by(Task.due_at, Task.id)
         .limit(SHOWN)
     ).all()
@@ -113,6 +114,8 @@ def settle_letter(session: Session, message: Message, actor_id: int, now: dateti
     half an hour it settles itself or is held.
     """
     if message.state not in _STUCK or message.state is MessageState.UNCERTAIN:
+        return False
+    if is_paused(message):
         return False
     ask_staff(session, message, f"letter_{message.state}", now)
     session.flush()
@@ -148,7 +151,8 @@ def _asked_about() -> CompoundSelect[tuple[int | None]]:
 
 def _is_stuck() -> ColumnElement[bool]:
     unsettled = or_(Task.done_at.is_(None), Message.state == MessageState.UNCERTAIN)
-    return and_(Message.state.in_(_STUCK), unsettled)
+    # What a colleague keeps back waits for nobody's decision; its lead's page shows it.
+    return and_(Message.state.in_(_STUCK), Message.reason != PAUSED, unsettled)
 
 
 def _finish(session: Session, which: ColumnElement[bool], now: datetime) -> int:

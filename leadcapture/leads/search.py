@@ -13,6 +13,7 @@ import phonenumbers
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    any_,
     bindparam,
     false,
     func,
@@ -99,7 +100,9 @@ def _matching_tsvector(terms: list[tuple[str, ...]]) -> ColumnElement[bool]:
     simple: ColumnElement[str] = literal_column("'simple'::regconfig")
     vector = func.to_tsvector(simple, Lead.search_text)
     asked = func.to_tsquery(simple, bindparam("query", query, unique=True))
-    return Lead.id.in_(select(Lead.id).where(vector.op("@@")(asked)).limit(REACH))
+    found = select(Lead.id).where(vector.op("@@")(asked)).limit(REACH)
+    # As an array, not IN: PostgreSQL would guess that many match, and join with the whole table.
+    return Lead.id == any_(func.array(found.scalar_subquery()))
 
 
 def _terms(typed: str) -> Iterator[tuple[str, ...]]:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from leadcapture.leads import timeline
 from leadcapture.models import Lead, Tag, lead_tag
 from leadcapture.outbox.queue import new_ref
 
@@ -131,6 +132,33 @@ def take_off(session: Session, tag_id: int, lead_ids: Sequence[int]) -> int:
         delete(lead_tag).where(lead_tag.c.tag_id == tag_id, lead_tag.c.lead_id.in_(lead_ids))
     )
     return cast(CursorResult[Any], taken).rowcount
+
+
+def named(session: Session, name: str) -> Tag | None:
+    """The tag in use that a person means by this word; None where there is none."""
+    tag = _named(session, " ".join(name.replace("\0", "").split()))
+    return tag if tag is not None and tag.archived_at is None else None
+
+
+def tag_lead(session: Session, lead: Lead, tag: Tag, actor_id: int, now: datetime) -> bool:
+    """Put the tag on a lead and tell its timeline; False where it carries it already."""
+    # Of two who press at once, one waits here and finds it done.
+    session.execute(select(Lead.id).where(Lead.id == lead.id).with_for_update())
+    if carriers(session, tag.id, [lead]):
+        return False
+    put_on(session, tag.id, [lead.id])
+    facts = {"tag": tag.name}
+    timeline.record(session, lead.id, "tag_added", now, actor_id=actor_id, facts=facts)
+    return True
+
+
+def untag_lead(session: Session, lead: Lead, tag: Tag, actor_id: int, now: datetime) -> bool:
+    """Take the tag off a lead and tell its timeline; False where it does not carry it."""
+    if not take_off(session, tag.id, [lead.id]):
+        return False
+    facts = {"tag": tag.name}
+    timeline.record(session, lead.id, "tag_removed", now, actor_id=actor_id, facts=facts)
+    return True
 
 
 def key_of(name: str) -> str:

@@ -27,8 +27,11 @@ def record(
     facts: Mapping[str, Any] | None = None,
     note: str = "",
     vault: Vault | None = None,
-) -> None:
-    """Add an entry. ``facts`` are plain and hold nothing of anyone's health; ``note`` is sealed."""
+) -> str:
+    """Add an entry; its reference.
+
+    ``facts`` are plain and hold nothing of anyone's health; ``note`` is sealed.
+    """
     ref = secrets.token_urlsafe(16)
     if note and vault is None:
         raise ValueError("a note needs the vault")
@@ -46,3 +49,4 @@ def record(
             "note": vault.seal("timeline_entry", "note", ref, note) if note and vault else None,
         },
     )
+    return ref

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
-from leadcapture.leads import assignment
+from leadcapture.leads import assignment, reminders
 from leadcapture.leads.clock import Rules, clock_columns, read_rules
 from leadcapture.leads.waiting import latest_requests
 from leadcapture.letters.versions import current_versions
@@ -41,6 +41,7 @@ class ResponseWatch:
         assignment.assign_waiting(session, rules, now)
         self._warn(session, rules, now)
         close_answered(session, now)
+        reminders.remind_owners(session, self.settings, self.vault, now)
 
     def _warn(self, session: Session, rules: Rules, now: datetime) -> None:
         late = session.scalars(

@@ -28,6 +28,7 @@ _FIXED_BLOCKS = {
     "staff_uncertain": "staff",
     "staff_answer": "staff",
     "staff_waiting": "staff",
+    "staff_task": "staff",
 }
 
 

@@ -33,6 +33,7 @@ KINDS = (
     "staff_uncertain",
     "staff_answer",
     "staff_waiting",
+    "staff_task",
 )
 
 

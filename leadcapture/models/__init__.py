@@ -16,6 +16,7 @@ from leadcapture.models.instance import Instance
 from leadcapture.models.kept_form import KeptForm
 from leadcapture.models.lead import Lead, LeadStatus
 from leadcapture.models.letter import LetterVersion
+from leadcapture.models.mention import Mention
 from leadcapture.models.message import Message, MessageKind, MessageState
 from leadcapture.models.pace import Pace
 from leadcapture.models.presence import Presence
@@ -55,6 +56,7 @@ __all__ = [
     "LeadStatus",
     "LetterVersion",
     "ListChoice",
+    "Mention",
     "Message",
     "MessageKind",
     "MessageState",

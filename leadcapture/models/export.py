@@ -32,8 +32,9 @@ class Export(Model):
 
     ``wanted`` is the sealed filter (bound to ``ref``): what was searched for may be a name.
     ``columns`` are names of `leads.exporting.COLUMNS`. ``written`` of ``total`` leads (None until
-    they are counted) stand in the parts; ``place`` is the key of the list from which the next part goes on. ``ready_at`` is
-    when the last part was written, ``gone_at`` when the content was or will be deleted.
+    they are counted) stand in the parts; ``place`` is the key of the list from which the next
+    part goes on. ``ready_at`` is when the last part was written, ``gone_at`` when the content
+    was or will be deleted.
     """
 
     __tablename__ = "export"

@@ -7,6 +7,7 @@ from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from leadcapture.database import Instant, Model
+from leadcapture.models.lead import Lead
 from leadcapture.models.staff import Staff
 
 
@@ -30,5 +31,6 @@ class TimelineEntry(Model):
     at: Mapped[datetime] = mapped_column(Instant)
 
     actor: Mapped[Staff | None] = relationship()
+    lead: Mapped[Lead] = relationship()
 
     __table_args__ = (Index("ix_timeline_entry_lead_at", "lead_id", "at", "id"),)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from flask_babel import LazyString, gettext, lazy_gettext, ngettext
 
 from leadcapture.dashboard.words.reasons import TASK
-from leadcapture.dashboard.words.terms import CALL, CLOSED_REASON, STATUS, of
+from leadcapture.dashboard.words.terms import CALL, CLOSED_REASON, LETTER, STATUS, of, step_of
 from leadcapture.models import TimelineEntry
 
 
@@ -28,6 +28,8 @@ def happened(entry: TimelineEntry) -> str:
             return str(gettext("Met the person")) + _cancelled(facts)
         case "task_done":
             return str(gettext("Done: %(task)s", task=of(TASK, str(facts.get("task", "")))))
+        case "task_added":
+            return str(gettext("Task for %(name)s", name=facts.get("to", "")))
         case "assigned_to":
             return _assigned(facts)
         case "tag_added":
@@ -38,6 +40,8 @@ def happened(entry: TimelineEntry) -> str:
             return _undone(facts)
         case "answered":
             return str(gettext("Answered by email")) + _cancelled(facts)
+        case "letter_skipped" | "letter_paused" | "letter_resumed" | "letter_hastened":
+            return _letter(entry.kind, facts)
         case "follow_ups_cancelled":
             return str(gettext("Cancelled the follow-ups")) + _cancelled(facts)
     return of(_HAPPENED, entry.kind)
@@ -56,11 +60,25 @@ _HAPPENED: Mapping[str, LazyString] = {
     "letter_delayed": lazy_gettext(
         "A letter is held up on its way; the mail server goes on trying"
     ),
+    "task_reopened": lazy_gettext("A task is not done after all"),
     "resubscribed": lazy_gettext("Asked for follow-ups again"),
     "note_added": lazy_gettext("Note"),
     "assigned": lazy_gettext("Took over the lead"),
     "letter_settled": lazy_gettext("Settled a letter that stood still"),
 }
+
+
+def _letter(kind: str, facts: Mapping[str, object]) -> str:
+    step = step_of(str(facts.get("step", "")))
+    letter = of(LETTER, str(facts.get("letter", ""))) + (f" · {step}" if step else "")
+    match kind:
+        case "letter_skipped":
+            return str(gettext("Skipped a letter: %(letter)s", letter=letter))
+        case "letter_paused":
+            return str(gettext("Paused a letter: %(letter)s", letter=letter))
+        case "letter_resumed":
+            return str(gettext("Resumed a letter: %(letter)s", letter=letter))
+    return str(gettext("Had a letter sent now: %(letter)s", letter=letter))
 
 
 def _assigned(facts: Mapping[str, object]) -> str:

@@ -83,6 +83,7 @@ TASK: Mapping[str, LazyString] = {
         "ledger check”."
     ),
     "call_back": lazy_gettext("Call back"),
+    "todo": lazy_gettext("Task"),
     "response_due": lazy_gettext("The time for a first answer is running out: call"),
     "response_late": lazy_gettext("The time for a first answer has passed: call now"),
     "response_next": lazy_gettext(
@@ -120,6 +121,7 @@ REASON: Mapping[str, LazyString] = {
     ),
     "bounced": lazy_gettext("The letter came back: the mailbox does not take it."),
     "released": lazy_gettext("A colleague let it go out."),
+    "paused": lazy_gettext("A colleague keeps it back until somebody resumes it."),
     "assumed_sent": lazy_gettext("The line broke at the end; we count it as sent."),
     "resent_after_doubt": lazy_gettext("Sent again, because the first copy was in doubt."),
     "worker_lost": lazy_gettext("The sender stopped half-way; it is sent again."),

@@ -117,8 +117,21 @@ def wish(contact_by: str, contact_time: str) -> str:
     return ""
 
 
+def letter_name(letter: Message) -> str:
+    """What a letter is: ``Follow-up · day 3``."""
+    name = of(LETTER, letter.kind)
+    return f"{name} · {step_of(letter.step)}" if letter.step else name
+
+
 def purpose(letter: Message) -> str:
     """Why a letter that is still to come will be sent."""
     if letter.kind == MessageKind.FOLLOW_UP:
         return str(gettext("They agreed to follow-ups. Speaking with them cancels it."))
+    return str(gettext("They asked for it."))
+
+
+def occasion(letter: Message) -> str:
+    """Why a letter that has left was sent."""
+    if letter.kind == MessageKind.FOLLOW_UP:
+        return str(gettext("They agreed to follow-ups, and nobody had spoken with them."))
     return str(gettext("They asked for it."))

@@ -1,0 +1,115 @@
+"""Tasks by hand: written on a lead's page, done, not done after all, and put off."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from flask import abort, flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from sqlalchemy import select
+from sqlalchemy.orm import lazyload
+
+from leadcapture import web
+from leadcapture.accounts.access import EVERYONE, me, staff_only
+from leadcapture.dashboard.blueprint import blueprint
+from leadcapture.dashboard.lead_page import Problem, find_lead, show_lead
+from leadcapture.dashboard.times import exact
+from leadcapture.database import db
+from leadcapture.leads import decisions, tasks
+from leadcapture.models import Staff, Task
+
+
+@blueprint.post("/leads/<ref>/tasks")
+@staff_only(*EVERYONE)
+def lead_task(ref: str) -> ResponseReturnValue:
+    """Write a task about the lead, for oneself or a colleague."""
+    lead, now = find_lead(ref), web.now()
+    text = request.form.get("text", "").replace("\0", "").replace("\r\n", "\n").strip()
+    due_at = _due_at(now)
+    owner = db.session.scalar(
+        select(Staff)
+        .where(Staff.email == request.form.get("owner", ""), Staff.active)
+        .options(lazyload(Staff.roles))
+    )
+    if not text:
+        return show_lead(lead, _problem(gettext("Write what is to be done."), "task-text", text))
+    if len(text) > tasks.LONGEST_TEXT:
+        most = gettext("Shorten this to %(most)s characters.", most=tasks.LONGEST_TEXT)
+        return show_lead(lead, _problem(most, "task-text", text))
+    if due_at is None:
+        sentence = gettext("Say when it is due: a day and a time to come.")
+        return show_lead(lead, _problem(sentence, "task-due", text))
+    if owner is None:
+        return show_lead(lead, _problem(gettext("Choose whose task it is."), "task-owner", text))
+    tasks.add_task(db.session(), web.vault(), lead, owner, text, due_at, me().id, now)
+    db.session.commit()
+    when = exact(due_at)
+    flash(gettext("The task is kept. %(name)s gets mail %(when)s.", name=owner.name, when=when))
+    return redirect(url_for("dashboard.lead", ref=lead.ref), 303)
+
+
+@blueprint.post("/tasks/<ref>/completion")
+@staff_only(*EVERYONE)
+def task_completion(ref: str) -> ResponseReturnValue:
+    """Tick a task off."""
+    task = _find(ref)
+    done = decisions.finish_task(db.session(), task, me().id, web.now())
+    db.session.commit()
+    flash(gettext("Done.") if done else gettext("A colleague had done it already."))
+    return _back(task, done=task.ref)
+
+
+@blueprint.post("/tasks/<ref>/reopening")
+@staff_only(*EVERYONE)
+def task_reopening(ref: str) -> ResponseReturnValue:
+    """Take back that a task was done."""
+    task = _find(ref)
+    reopened = tasks.reopen_task(db.session(), task, me().id, web.now())
+    db.session.commit()
+    flash(gettext("It is to do again.") if reopened else gettext("It was to do already."))
+    return _back(task)
+
+
+@blueprint.post("/tasks/<ref>/snooze")
+@staff_only(*EVERYONE)
+def task_snooze(ref: str) -> ResponseReturnValue:
+    """Put a task off to tomorrow's morning or next week."""
+    task, word = _find(ref), request.form.get("until", "")
+    if word not in set(tasks.Snooze):
+        abort(400)
+    until = tasks.Snooze(word).until(web.now(), web.settings().clinic.time_zone)
+    moved = tasks.snooze_task(db.session(), task, until)
+    db.session.commit()
+    if moved:
+        flash(gettext("Put off to %(when)s.", when=exact(until)))
+    else:
+        flash(gettext("A colleague had done it already."))
+    return _back(task)
+
+
+def _find(ref: str) -> Task:
+    task = db.session.scalar(select(Task).where(Task.ref == ref))
+    if task is None:
+        abort(404)
+    return task
+
+
+def _back(task: Task, done: str | None = None) -> ResponseReturnValue:
+    if request.form.get("back") == "lead" and task.lead is not None:
+        return redirect(url_for("dashboard.lead", ref=task.lead.ref), 303)
+    return redirect(url_for("dashboard.now", done=done), 303)
+
+
+def _due_at(now: datetime) -> datetime | None:
+    """The typed time, on the clinic's clock, in UTC; None for what is no time to come."""
+    zone = ZoneInfo(web.settings().clinic.time_zone)
+    try:
+        typed = datetime.fromisoformat(request.form.get("due_at", ""))
+        at = typed.replace(tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return at if now < at < now + tasks.FARTHEST else None
+
+
+def _problem(sentence: str, field: str, text: str) -> Problem:
+    return Problem(str(sentence), field, text, request.form.get("due_at", ""))

@@ -1,0 +1,66 @@
+"""Times on the desk's pages: kept words are the words that Babel would write anew."""
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from babel.dates import format_datetime, format_timedelta
+from flask import Flask
+from flask_babel import gettext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from leadcapture import web
+from leadcapture.dashboard import times
+from leadcapture.languages import speak
+
+_LENGTHS = st.integers(45, 7_000) | st.integers(45, 400_000) | st.integers(45, 100_000_000)
+_ON_ONE_APP = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.fixture
+def database_kind() -> str:
+    """Words ask no database: one is enough."""
+    return "sqlite"
+
+
+@_ON_ONE_APP
+@given(seconds=_LENGTHS, way=st.sampled_from([1, -1]), language=st.sampled_from(["en", "es"]))
+def test_how_long_ago_is_told_as_babel_tells_it(
+    app: Flask, seconds: int, way: int, language: str
+) -> None:
+    apart = way * timedelta(seconds=seconds)
+    with app.test_request_context(f"/?lang={language}"):
+        told = times.relative(web.now() + apart)
+    assert told == format_timedelta(
+        apart, format="short", threshold=1.2, add_direction=True, locale=language
+    )
+
+
+def test_an_instant_is_told_in_its_minute_zone_and_language(app: Flask) -> None:
+    with app.test_request_context("/?lang=en"):
+        at = web.now()
+        for zone in ("America/Costa_Rica", "Asia/Kolkata"):
+            for language in ("en", "es"):
+                speak(language)
+                for later in (timedelta(0), timedelta(seconds=59), timedelta(minutes=1)):
+                    wanted = format_datetime(
+                        at + later,
+                        "EEE d MMM yyyy, HH:mm",
+                        tzinfo=ZoneInfo(zone),
+                        locale=language,
+                    )
+                    assert times.exact(at + later, zone) == f"{wanted} {times.place(zone)}"
+
+
+def test_each_language_keeps_its_own_catalogue(app: Flask) -> None:
+    with app.test_request_context("/?lang=en"):
+        told = []
+        for language in ("en", "es", "en"):
+            speak(language)
+            told.append(str(gettext("just now")))
+    assert told[0] == told[2] == "just now" != told[1]
