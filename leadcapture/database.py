@@ -3,12 +3,12 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
@@ -22,13 +22,14 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 BUSY_TIMEOUT_MS = 15_000
 PING_AFTER_SECONDS = 1.0
+Answer = TypeVar("Answer")
 # An error that quotes its parameters would put a patient's words into a log.
 _ALWAYS = {"pool_size": 10, "max_overflow": 20, "hide_parameters": True}
 
@@ -197,6 +198,20 @@ def open_engine(url: str) -> Engine:
 def open_session(engine: Engine) -> Session:
     """A session whose objects stay readable after the commit."""
     return Session(engine, expire_on_commit=False)
+
+
+def once_more(ask: Callable[[], Answer]) -> Answer:
+    """What ``ask`` answers; asked again where its connection turned out to be dead.
+
+    The first to meet a server that restarted clears the pool for all. What is asked has to be
+    safe to repeat, and to begin with a session that is fresh or rolled back.
+    """
+    try:
+        return ask()
+    except DBAPIError as failure:
+        if not failure.connection_invalidated:
+            raise
+    return ask()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from leadcapture import integrity
-from leadcapture.database import open_session, reading
+from leadcapture.database import once_more, open_session, reading
 from leadcapture.models import Heartbeat, Message, MessageState, SealKey, Task
 from leadcapture.outbox import gates
 from leadcapture.outbox.alerts import clear_alerts, raise_alert
@@ -102,12 +102,15 @@ class Probe:
         if not self._takes_writes(now):
             told.append("database_not_writable")
         try:
-            with reading(), open_session(self.engine) as session:
-                told += reasons(session, self.key_ids, now)
+            told += once_more(lambda: self._read(now))
         except SQLAlchemyError as error:
             log.error("readiness cannot read the database: %s", type(error).__name__)
             told.append("database_out_of_reach")
         return told
+
+    def _read(self, now: datetime) -> list[str]:
+        with reading(), open_session(self.engine) as session:
+            return reasons(session, self.key_ids, now)
 
     def _takes_writes(self, now: datetime) -> bool:
         if self._tried_at is not None and timedelta(0) <= now - self._tried_at < TRIED_EVERY:
@@ -126,17 +129,20 @@ class Probe:
         if integrity.is_damaged(self.data_dir):
             return False
         try:
-            with open_session(self.engine) as session:
-                if is_silent(session, now):
-                    raise_alert(session, SILENT, "all", now)
-                else:
-                    clear_alerts(session, SILENT, now)
-                session.merge(Heartbeat(job=WEB, at=now, ok=True, error=""))
-                session.commit()
+            once_more(lambda: self._write(now))
         except SQLAlchemyError as error:
             log.error("readiness cannot write to the database: %s", type(error).__name__)
             return False
         return True
+
+    def _write(self, now: datetime) -> None:
+        with open_session(self.engine) as session:
+            if is_silent(session, now):
+                raise_alert(session, SILENT, "all", now)
+            else:
+                clear_alerts(session, SILENT, now)
+            session.merge(Heartbeat(job=WEB, at=now, ok=True, error=""))
+            session.commit()
 
 
 def _why_late(session: Session, now: datetime) -> list[str]:

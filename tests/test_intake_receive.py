@@ -194,7 +194,8 @@ def test_a_second_request_edits_nothing_of_the_first(
 ) -> None:
     """AB-08: only the clocks move; what the person is called and where they live stays."""
     accept()
-    clocks = {"last_request_at", "waiting_since"}
+    # The version tells open pages that something is new.
+    clocks = {"last_request_at", "waiting_since", "version"}
 
     def facts() -> dict[str, Any]:
         row = session.execute(select(Lead.__table__)).mappings().one()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, text
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from leadcapture.app import create_app
@@ -450,3 +450,23 @@ def test_the_form_with_its_style_and_script_is_small(client: Visitor) -> None:
 
         assert len(files) == 2
         assert sum(len(gzip.compress(body)) for body in bodies) <= 14 * 1024
+
+
+def test_a_database_that_restarted_costs_nobody_a_second_try(
+    client: Visitor, session: Session, engine: Engine
+) -> None:
+    """DD-06: the first to meet a dead connection asks again by itself."""
+    first = client.post("/", data=typed_form(token_of(client)))
+    session.commit()
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+    session.invalidate()
+    second = client.post("/", data=typed_form(token_of(client), email="rosa@example.com"))
+    assert (first.status_code, second.status_code) == (303, 303)
+    assert count(session, Lead) == 2

@@ -5,11 +5,12 @@ from http import HTTPStatus
 from flask import Flask, Response, current_app, render_template, request, url_for
 from flask_babel import gettext as _
 
-from leadcapture.database import db
+from leadcapture.database import db, once_more
 from leadcapture.errors import log_failure
 from leadcapture.intake import touch
 from leadcapture.intake.consent_texts import current_text
 from leadcapture.intake.receive import find_receipt, receive
+from leadcapture.intake.submission import Received, Submission
 from leadcapture.languages import speak
 from leadcapture.limits import seconds_to_wait
 from leadcapture.models import ConsentKind
@@ -66,14 +67,22 @@ def receive_request(language: str) -> Response:
     assert token is not None
     submission = submission_of(form, token, language, request.path, dict(_recalled()))
     try:
-        received = receive(db.session(), vault(), settings(), submission, now())
-        db.session.commit()
+        received = once_more(lambda: _keep(submission))
     # Whatever it is that fails, the visitor keeps what they typed.
     except Exception as failure:
         log_failure(failure)
         db.session.rollback()
         return _not_saved(form)
     return _thanks(received.receipt)
+
+
+def _keep(submission: Submission) -> Received:
+    # Rolled back first: the try before may have ended half-way, or even committed unseen. The
+    # token makes a repetition the same request.
+    db.session.rollback()
+    received = receive(db.session(), vault(), settings(), submission, now())
+    db.session.commit()
+    return received
 
 
 def _thanks(receipt: str) -> Response:
