@@ -4,6 +4,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from leadcapture import demo
+from leadcapture.demo.people import PEOPLE
 from leadcapture.models import Lead, LeadStatus, Message, MessageState, Task
 from leadcapture.outbox.sweeper import violations
 from leadcapture.settings import Settings
@@ -15,7 +16,7 @@ def test_the_demo_shows_every_state_and_breaks_no_invariant(
     session: Session, vault: Vault, settings: Settings, clock: Clock
 ) -> None:
     """MD-23: a newcomer's first page holds what a clinic's would, not alarms of our own making."""
-    assert demo.fill(session, vault, settings, clock()) == len(demo.PEOPLE)
+    assert demo.fill(session, vault, settings, clock()) == len(PEOPLE)
     session.commit()
 
     assert violations(session, clock()) == []
