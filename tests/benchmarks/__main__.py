@@ -12,6 +12,7 @@ BENCHMARKS: dict[str, Callable[[Places, bool], None]] = {
     "posts": form.posts,
     "gets": form.gets,
     "latency": delivery.latency,
+    "steady": delivery.steady,
     "queue": delivery.queue,
     "servers": form.servers,
     "throughput": throughput.throughput,
