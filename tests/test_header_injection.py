@@ -1,9 +1,14 @@
 """No header and no recipient comes from what somebody typed (MD-19, MD-20)."""
 
+import os
+import subprocess
+import sys
+import sysconfig
 from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime, formataddr
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +21,7 @@ from leadcapture.settings import Relay
 from tests.hostile import letters_of, try_words
 from tests.post_office import PostOffice
 
+HOUSE = Path(__file__).parent.parent
 TRIED = 1_000
 ON_THE_WIRE = 300
 
@@ -49,6 +55,27 @@ def test_each_letter_of_them_has_one_recipient_on_the_wire(office: PostOffice) -
 def test_this_interpreter_is_safe() -> None:
     """WS-17, MD-19."""
     assert interpreter_is_safe()
+
+
+def test_the_distributions_python_writes_letters_too() -> None:
+    """WS-17, MD-19: what an operator installs on is Debian's Python, which need not be ours."""
+    theirs = Path("/usr/bin/python3")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if f"python{version}" not in theirs.resolve().name:
+        theirs = Path(sys.executable)
+    parts = [str(HOUSE), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    done = subprocess.run(
+        [theirs, "-c", "from leadcapture.letters import *; print(interpreter_is_safe())"],
+        env={"PYTHONPATH": os.pathsep.join(parts)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def writes_nothing(envelope: Envelope, words: Written) -> bytes:
+    raise UnsafeHeader("refused")
 
 
 def naive(envelope: Envelope, words: Written) -> bytes:
@@ -88,6 +115,6 @@ def by_the_package(envelope: Envelope, words: Written) -> bytes:
         raise UnsafeHeader("refused") from None
 
 
-@pytest.mark.parametrize("write", [naive, by_the_package])
-def test_the_self_test_finds_what_writes_carelessly(write: object) -> None:
+@pytest.mark.parametrize("write", [naive, by_the_package, writes_nothing])
+def test_the_self_test_finds_what_writes_carelessly_or_not_at_all(write: object) -> None:
     assert not composes_safely(write)  # type: ignore[arg-type]
