@@ -170,6 +170,19 @@ def test_nobody_asks_the_machine_for_a_time_without_a_zone() -> None:
     assert not files_with("utcnow(", "datetime.now()", "utcfromtimestamp(", "date.today(")
 
 
+def test_pages_take_their_colours_from_one_place() -> None:
+    """A colour that stands elsewhere than among the tokens is right in light or in dark."""
+    raw = re.compile(r"#[0-9a-fA-F]{3,8}\b(?![^{]*\{)|\b(rgb|hsl|oklch)a?\(")
+    told = [
+        f"{name_of(sheet)}:{number}: {found[0]}"
+        for sheet in sorted((PACKAGE / "static").glob("*.css"))
+        if sheet.name != "tokens.css"
+        for number, line in enumerate(sheet.read_text().splitlines(), 1)
+        for found in raw.finditer(line)
+    ]
+    assert not told, "\n".join(told)
+
+
 def test_migrations_are_numbered_and_never_import_the_app() -> None:
     """DD-08: an old migration must mean the same when the app has changed."""
     migrations = sorted((HOUSE / "migrations" / "versions").glob("*.py"))
