@@ -173,6 +173,7 @@ def test_a_dead_relay_is_not_hammered_and_costs_no_attempt(
     clock.advance(timedelta(minutes=2))
     send_due()
     assert len(office.letters) == 5
+    assert session.get(Gate, "relay") is None, "its failures are forgotten with the first letter"
 
 
 @pytest.mark.parametrize("taking", [True, False])

@@ -255,7 +255,9 @@ def _sent_and_noted(by_server: bool) -> Insert:
     """Both in one statement: one way to a server that knows how, and a commit of its own."""
     sent = _sent(by_server).returning(_MESSAGE.c.id, _MESSAGE.c.fence, _MESSAGE.c.state_at)
     row = sent.cte("sent")
-    return _noted(select(row.c.id, row.c.fence, *_TAKEN, row.c.state_at))
+    noted = _noted(select(row.c.id, row.c.fence, *_TAKEN, row.c.state_at))
+    # Without this, SQLAlchemy counts no rows of an INSERT.
+    return noted.execution_options(preserve_rowcount=True)
 
 
 @cache
