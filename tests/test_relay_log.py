@@ -1,6 +1,7 @@
 """The relay's own log settles doubts without a second copy (MD-25)."""
 
 import dataclasses
+import gzip
 import os
 import re
 from collections.abc import Iterator
@@ -150,23 +151,80 @@ def test_lines_that_come_in_pieces_are_read_whole(
     assert reader.settle_by_relay_log(session, NOW) == 1
 
 
-@pytest.mark.parametrize("way", ["moved away", "copied and cut", "before the start"])
+def half_and_half(message: Message) -> tuple[str, str]:
+    """The lines of a letter before and after a rotation in between."""
+    lines = postfix_lines(1, message.mail_id).splitlines(keepends=True)
+    return "".join(lines[:3]), "".join(lines[3:])
+
+
+@pytest.mark.parametrize("way", ["moved away", "copied and cut"])
 def test_a_rotation_loses_no_line(session: Session, log: Path, reader: RelayLog, way: str) -> None:
     """MD-25: a letter's lines may stand on both sides of it."""
     (message,) = in_doubt(session, 1)
-    first, second = postfix_lines(1, message.mail_id, "queued").split("postfix/qmgr", 1)
-    second = "Mar  3 15:00:01 mail postfix/qmgr" + second
-    if way != "before the start":
-        reader.read_on()
-    add(log, first[: first.rindex("Mar")])
+    first, second = half_and_half(message)
+    reader.read_on()
+    add(log, first)
     if way == "copied and cut":
         reader.read_on()
         log.with_name("mail.log.1").write_bytes(log.read_bytes())
         os.truncate(log, 0)
-        add(log, second)
+        add(log, second.splitlines(keepends=True)[0])
     else:
         log.rename(log.with_name("mail.log.1"))
+        reader.read_on()
         log.write_text(second)
+        reader.read_on()
+    assert reader.settle_by_relay_log(session, NOW) == 1
+
+
+def test_what_is_still_written_to_the_old_file_is_read(
+    session: Session, log: Path, reader: RelayLog
+) -> None:
+    """MD-25: logrotate makes the new file before the logger is told to follow."""
+    before, after = in_doubt(session, 2)
+    reader.read_on()
+    old = log.rename(log.with_name("mail.log.1"))
+    log.touch()
+    reader.read_on()
+    add(old, postfix_lines(1, before.mail_id))
+    add(log, postfix_lines(2, after.mail_id))
+    assert reader.settle_by_relay_log(session, NOW) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["mail.log.1", "mail.log-20261126", "mail.log.20261126-112347", "mail.log.2.gz"]
+)
+def test_a_start_right_after_a_rotation_looks_back(
+    session: Session, log: Path, reader: RelayLog, name: str
+) -> None:
+    """MD-25: as logrotate and `postfix logrotate` name it, compressed or not."""
+    (message,) = in_doubt(session, 1)
+    first, second = half_and_half(message)
+    add(log, first)
+    old = log.rename(log.with_name(name.removesuffix(".gz")))
+    if name.endswith(".gz"):
+        with gzip.open(log.with_name(name), "wb") as packed:
+            packed.write(old.read_bytes())
+        old.unlink()
+    else:
+        # Being compressed at this moment: what is there of it is no whole file.
+        log.with_name(f"{name}.gz").write_bytes(b"\x1f\x8b")
+    # Older, and somebody else's.
+    for other in ("mail.log.3", "mail.log.old"):
+        log.with_name(other).write_text(postfix_lines(9, message.mail_id, "lost"))
+        os.utime(log.with_name(other), (0, 0))
+    log.write_text(second)
+    assert reader.settle_by_relay_log(session, NOW) == 1
+
+
+def test_a_moment_without_a_log_is_no_failure(
+    session: Session, log: Path, reader: RelayLog
+) -> None:
+    """Postfix makes the new file when it has something to say."""
+    (message,) = in_doubt(session, 1)
+    add(log, postfix_lines(1, message.mail_id))
+    reader.read_on()
+    log.rename(log.with_name("mail.log.1"))
     assert reader.settle_by_relay_log(session, NOW) == 1
 
 

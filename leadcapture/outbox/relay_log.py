@@ -5,9 +5,12 @@ coming in, `qmgr` the queue id once it is queued, `smtp` and its kin what became
 first alone proves nothing, for the dot may never have come.
 """
 
+import gzip
 import os
 import re
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -41,6 +44,7 @@ class RelayLog:
         self._path = path
         self._ours = b"@" + mail_domain.encode() + b">"
         self._file: IO[bytes] | None = None
+        self._was_moved = False
         self._rest = b""
         self._coming: OrderedDict[bytes, str] = OrderedDict()
         self._taken: OrderedDict[str, None] = OrderedDict()
@@ -82,15 +86,36 @@ class RelayLog:
 
     def _begin(self) -> None:
         """Look back over the log, and over the one before where this one is young."""
-        self._file = self._path.open("rb")
-        size = os.fstat(self._file.fileno()).st_size
-        before = self._path.with_name(f"{self._path.name}.1")
-        if size < LOOKS_BACK and before.exists():
-            with before.open("rb") as old:
-                _seek_back(old, LOOKS_BACK - size)
-                self._take_in(old.read(LOOKS_BACK - size))
+        file = self._path.open("rb")
+        try:
+            missing = LOOKS_BACK - os.fstat(file.fileno()).st_size
+            if missing > 0 and (before := self._log_before()) is not None:
+                self._take_in(_end_of(before, missing))
+        except OSError:
+            # Moved or compressed at this very moment: the next turn begins anew.
+            file.close()
+            raise
+        self._file = file
         _seek_back(self._file, LOOKS_BACK)
         self._take_in(self._file.read(LOOKS_BACK))
+
+    def _log_before(self) -> Path | None:
+        """The log that was last rotated away, whoever did it.
+
+        logrotate names it ``mail.log.1`` or ``mail.log-20261126``, ``postfix logrotate``
+        ``mail.log.20261126-112347``; each may be compressed, at once or later.
+        """
+        old = set(self._rotated())
+        # A file that is being compressed still stands beside what is not whole yet.
+        whole = [path for path in old if path.suffix != ".gz" or path.with_suffix("") not in old]
+        return max(whole, key=lambda path: path.stat().st_mtime, default=None)
+
+    def _rotated(self) -> Iterator[Path]:
+        name = re.escape(self._path.name)
+        rotated = re.compile(rf"{name}[.-](?:\d{{1,3}}|\d{{8}}(?:-\d{{2,10}})?)(?:\.gz)?")
+        for path in self._path.parent.iterdir():
+            if rotated.fullmatch(path.name):
+                yield path
 
     def _read_file(self, most: int) -> int:
         assert self._file is not None
@@ -103,13 +128,23 @@ class RelayLog:
         return len(chunk)
 
     def _follow_rotation(self) -> bool:
-        """Go on to the new file where the old one was moved away; it was read to its end."""
+        """Go on to the new file where the old one was moved away a turn ago.
+
+        Whoever writes the log follows some seconds later; until then lines go to the old file.
+        """
         assert self._file is not None
-        ours, there = os.fstat(self._file.fileno()), self._path.stat()
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        ours = os.fstat(self._file.fileno())
         if (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino):
             return False
+        if not self._was_moved:
+            self._was_moved = True
+            return False
         self._file.close()
-        self._file, self._rest = self._path.open("rb"), b""
+        self._file, self._rest, self._was_moved = self._path.open("rb"), b"", False
         return True
 
     def _take_in(self, chunk: bytes) -> None:
@@ -140,6 +175,21 @@ class RelayLog:
 def _trim(remembered: "OrderedDict[bytes, str] | OrderedDict[str, None]") -> None:
     while len(remembered) > REMEMBERED:
         remembered.popitem(last=False)
+
+
+def _end_of(path: Path, most: int) -> bytes:
+    """The last ``most`` bytes at most, decompressed, from the beginning of a line."""
+    if path.suffix != ".gz":
+        with path.open("rb") as file:
+            _seek_back(file, most)
+            return file.read(most)
+    end = b""
+    with gzip.open(path) as packed, suppress(EOFError):
+        while chunk := packed.read(1024 * 1024):
+            end += chunk
+            if len(end) > 2 * most:
+                end = end[-most:]
+    return end if len(end) <= most else end[-most:].partition(b"\n")[2]
 
 
 def _seek_back(file: IO[bytes], most: int) -> None:

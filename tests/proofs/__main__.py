@@ -21,6 +21,7 @@ from tests.proofs.injected import injected
 from tests.proofs.interpreters import interpreters
 from tests.proofs.largest_posts import largest_posts
 from tests.proofs.planted import planted
+from tests.proofs.relay_log import relay_log
 from tests.proofs.restored import restored_copy
 from tests.proofs.schedulers import schedulers
 from tests.proofs.states import states
@@ -55,6 +56,7 @@ PROOFS: dict[str, Callable[[Place, bool, int], Finding]] = {
     "year": year,
     "stop_races": stop_races,
     "planted": planted,
+    "relay_log": relay_log,
     "restored_copy": restored_copy,
     "backups": backups,
     "audit_tampered": audit_tampered,
