@@ -72,11 +72,12 @@ def service_environ(
 
 @dataclass
 class Process:
-    """One ``leadcapture …`` process, its output in a file."""
+    """One ``leadcapture …`` process, its output in a file; of the code in ``tree``, else ours."""
 
     words: list[str]
     environ: Mapping[str, str]
     log_path: Path
+    tree: Path | None = None
     _running: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> "Process":
@@ -84,6 +85,7 @@ class Process:
             self._running = subprocess.Popen(
                 [sys.executable, "-m", *self.words],
                 env=dict(self.environ),
+                cwd=self.tree,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -159,12 +161,13 @@ def run_command(words: list[str], environ: Mapping[str, str]) -> str:
 
 @dataclass
 class Service:
-    """Web server and scheduler over one database."""
+    """Web server and scheduler over one database; what starts is of the code in ``tree``."""
 
     port: int
     environ: Mapping[str, str]
     folder: Path
     processes: list[Process] = field(default_factory=list)
+    tree: Path | None = None
 
     @property
     def url(self) -> str:
@@ -204,7 +207,7 @@ class Service:
 
     def _start(self, *words: str) -> Process:
         log = self.folder / f"{words[0]}-{len(self.processes)}.log"
-        process = Process(["leadcapture", *words], self.environ, log).start()
+        process = Process(["leadcapture", *words], self.environ, log, self.tree).start()
         self.processes.append(process)
         return process
 

@@ -22,6 +22,7 @@ from tests.proofs.interpreters import interpreters
 from tests.proofs.largest_posts import largest_posts
 from tests.proofs.planted import planted
 from tests.proofs.relay_log import relay_log
+from tests.proofs.release_before import release_before
 from tests.proofs.restored import restored_copy
 from tests.proofs.schedulers import schedulers
 from tests.proofs.states import states
@@ -59,6 +60,7 @@ PROOFS: dict[str, Callable[[Place, bool, int], Finding]] = {
     "relay_log": relay_log,
     "restored_copy": restored_copy,
     "backups": backups,
+    "release_before": release_before,
     "audit_tampered": audit_tampered,
     "forged": forged,
     "honest_letters": honest_letters,
