@@ -19,6 +19,7 @@ from leadcapture.database import database_now, open_engine, open_session
 from leadcapture.intake.inbound.reading import read_mailbox
 from leadcapture.leads import changes, presence, viewing
 from leadcapture.leads.exporting import ExportWriter
+from leadcapture.leads.kept_tallies import TallyKeeper
 from leadcapture.leads.watch import ResponseWatch
 from leadcapture.letters import interpreter_is_safe
 from leadcapture.models import Heartbeat, MessageKind
@@ -82,6 +83,7 @@ class Timetable:
         self.key_notes = KeyNotes()
         self.responses = ResponseWatch(settings, vault)
         self.exports = ExportWriter(vault, settings.clinic.time_zone)
+        self.tallies = TallyKeeper(settings.clinic.time_zone)
         self.pages = integrity.DailyCheck(engine, settings.data_dir)
         self._beaten: dict[str, tuple[datetime, str]] = {}
         helo = settings.mail_from.rpartition("@")[2]
@@ -146,7 +148,8 @@ class Timetable:
 
     def _watch(self) -> None:
         keeper, notes = self.keeper.verify_audit, self.key_notes.note_keys
-        self._in_turn((self.pages.check_pages, *WATCH, keeper, notes))
+        # The tallies come last, because they may take two seconds.
+        self._in_turn((self.pages.check_pages, *WATCH, keeper, notes, self.tallies.keep_tallies))
 
     def _mailbox_job(self) -> list[tuple[str, Callable[[], object], timedelta]]:
         imap = self.settings.imap

@@ -1,6 +1,7 @@
 """Reports: the numbers are right, the same in chart, table and file, and for everybody to read."""
 
 import gzip
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,9 @@ from sqlalchemy.orm import Session
 
 from leadcapture.leads import clock as response_clock
 from leadcapture.leads import csv_safe, timeline
-from leadcapture.leads.figures import Figures, OpeningTime, Period, Responses, read_figures
+from leadcapture.leads.figures import Figures, Period, read_figures
+from leadcapture.leads.opening_time import OpeningTime
+from leadcapture.leads.responses import Responses
 from leadcapture.models import Lead, LeadStatus, MessageKind, MessageState, Request, Screening
 from leadcapture.settings import Settings
 from tests.chromium import assert_accessible, open_page
@@ -58,7 +61,7 @@ def test_opening_time_is_what_the_clock_counts(since: timedelta, length: timedel
 
 
 def test_half_are_answered_by_the_median_and_nine_in_ten_by_the_other() -> None:
-    told = Responses(minutes=[*range(10, 0, -1)], in_time=6, late=4)
+    told = Responses(Counter(range(10, 0, -1)), in_time=6, late=4)
     assert (told.median, told.p90, told.share) == (5, 9, 60)
     assert (Responses().median, Responses().share) == (None, None)
 
@@ -80,7 +83,7 @@ def test_only_a_person_stops_the_clock(session: Session, app: Flask) -> None:
     written_to = asked(session, start)
     timeline.record(session, written_to.lead_id, "wrote", start + HOUR / 2, actor_id=rosa.id)
     figures = read(session, start + timedelta(days=1))
-    assert sorted(figures.responses.minutes) == [10, 30, 60, 180]
+    assert sorted(figures.responses.minutes.elements()) == [10, 30, 60, 180]
     assert (figures.responses.in_time, figures.responses.late) == (3, 1)
     assert {name: told.answered for name, told in figures.people.items()} == {rosa.name: 4}
     assert {code: told.answered for code, told in figures.languages.items()} == {"en": 3, "es": 1}
@@ -99,7 +102,7 @@ def test_a_second_request_waits_with_the_first_until_somebody_answers(
     asked(session, TUESDAY_MORNING + 3 * HOUR, lead)
     called(session, lead.id, rosa.id, TUESDAY_MORNING + 4 * HOUR, "reached")
     figures = read(session, TUESDAY_MORNING + 6 * HOUR)
-    assert (figures.total, sorted(figures.responses.minutes)) == (3, [60, 120])
+    assert (figures.total, sorted(figures.responses.minutes.elements())) == (3, [60, 120])
     assert figures.funnel["asked"] == 1
     # A period that begins between the two requests does not count their wait again.
     asked(session, TUESDAY_MORNING + timedelta(days=1), lead)

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Response, abort, render_template, request
+from flask import Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import LazyString, format_decimal, gettext, lazy_gettext
+from flask_babel import LazyString, gettext, lazy_gettext
 
 from leadcapture import web
 from leadcapture.accounts.access import EVERYONE, staff_only
@@ -16,7 +17,8 @@ from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.times import minutes
 from leadcapture.database import db
 from leadcapture.leads import clock, csv_safe, figures
-from leadcapture.leads.figures import Figures, Period, Responses
+from leadcapture.leads.figures import Figures, Period
+from leadcapture.leads.responses import Responses
 
 PERIODS = ("7", "30", "90", "month")
 USUAL = "30"
@@ -72,11 +74,12 @@ def reports() -> ResponseReturnValue:
     """The figures of a period; which one stands in the address."""
     today = web.now().astimezone(_zone()).date()
     chosen, period, problem = _read_period(today)
-    found = _read(period)
+    found, ready = _read(period)
     page = render_template(
         "dashboard/figures.html",
         figures=found,
-        tables={name: table(found) for name, table in TABLES.items()},
+        ready=ready,
+        tables={name: table(found) for name, table in TABLES.items()} if found else {},
         chosen=chosen,
         periods=PERIODS,
         words_of_period=_words_of_period(),
@@ -96,10 +99,14 @@ def reports() -> ResponseReturnValue:
 def reports_table() -> ResponseReturnValue:
     """The numbers of one chart as CSV: minutes and percent as plain numbers."""
     table_of = TABLES.get(request.args.get("of", ""))
-    _, period, problem = _read_period(web.now().astimezone(_zone()).date())
+    chosen, period, problem = _read_period(web.now().astimezone(_zone()).date())
     if table_of is None or problem:
         abort(404)
-    table = table_of(_read(period))
+    found, _ = _read(period)
+    if found is None:
+        # The page says how far the counting has come.
+        return redirect(url_for("dashboard.reports", **_address(chosen, period)), 303)
+    table = table_of(found)
     rows = [["" if cell is None else str(cell) for cell in row] for row in table.rows]
     lines = csv_safe.write_rows([[column.heading for column in table.columns], *rows])
     name = f"{request.args['of']}-{period.first}-{period.last}.csv"
@@ -200,8 +207,12 @@ TABLES: Mapping[str, Callable[[Figures], Table]] = {
 }
 
 
-def _read(period: Period) -> Figures:
-    return figures.read_figures(db.session(), period, _rules(), web.now())
+def _read(period: Period) -> tuple[Figures | None, int]:
+    """The figures; or, while too much is to be reckoned, how many of the days are ready."""
+    try:
+        return figures.read_figures(db.session(), period, _rules(), web.now()), len(period.days)
+    except figures.StillCounting as counting:
+        return None, counting.args[0]
 
 
 def _rules() -> clock.Rules:
@@ -214,15 +225,6 @@ def _zone() -> ZoneInfo:
 
 def _read_period(today: date) -> tuple[str, Period, str]:
     """Which choice is made, its days, and what is wrong with it."""
-    chosen, period, problem = _typed_period(today)
-    if not problem and figures.is_too_much(db.session(), period, _zone()):
-        most = format_decimal(figures.MOST)
-        problem = gettext("More than %(number)s people asked: choose fewer days.", number=most)
-        return "days", Period(today, today), problem
-    return chosen, period, problem
-
-
-def _typed_period(today: date) -> tuple[str, Period, str]:
     usual = Period(today - timedelta(days=int(USUAL) - 1), today)
     typed = request.args.get("from", ""), request.args.get("to", "")
     if any(typed):
@@ -244,7 +246,7 @@ def _typed_period(today: date) -> tuple[str, Period, str]:
     return chosen, Period(today - timedelta(days=int(chosen) - 1), today), ""
 
 
-def _address(chosen: str, period: Period) -> Mapping[str, str]:
+def _address(chosen: str, period: Period) -> Mapping[str, Any]:
     if chosen != "days":
         return {"period": chosen}
     return {"from": period.first.isoformat(), "to": period.last.isoformat()}

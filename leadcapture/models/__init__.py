@@ -27,6 +27,7 @@ from leadcapture.models.source import SourceRule
 from leadcapture.models.staff import Invitation, Role, Staff
 from leadcapture.models.suppression import Suppression, SuppressionScope
 from leadcapture.models.tag import Tag, lead_tag
+from leadcapture.models.tally import DayTally, Recount
 from leadcapture.models.task import Task
 from leadcapture.models.timeline import TimelineEntry
 from leadcapture.models.view import ListChoice, SavedView
@@ -40,6 +41,7 @@ __all__ = [
     "ClinicHours",
     "Consent",
     "ConsentKind",
+    "DayTally",
     "Export",
     "ExportPart",
     "ExportState",
@@ -62,6 +64,7 @@ __all__ = [
     "MessageState",
     "Pace",
     "Presence",
+    "Recount",
     "Request",
     "Role",
     "Roster",

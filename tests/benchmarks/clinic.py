@@ -206,13 +206,20 @@ class Clinic:
         )
 
     def _entries(self, one: Person) -> Iterator[Row]:
+        """Asked, and for those who do not wait any more: reached by telephone, then moved on."""
         told: dict[str, Any] = {"channel": "web"}
         yield self._entry(one, "requested", told, timedelta(0), None)
         if one.status not in ("new", "held"):
-            yield self._entry(one, "called", {"outcome": "reached"}, timedelta(hours=2), 0)
+            after = timedelta(minutes=5 + one.number * 31 % 400)
+            by = one.number % len(self._staff_ids)
+            reached = {"outcome": "reached", "follow_ups_cancelled": 0}
+            yield self._entry(one, "call_logged", reached, after, by)
+            moved = {"from": "new", "to": one.status}
+            yield self._entry(one, "status_changed", moved, after + timedelta(minutes=4), by)
         if one.number == BUSY:
+            tried = {"outcome": "no_answer", "follow_ups_cancelled": 0}
             for hour in range(250):
-                yield self._entry(one, "called", {"outcome": "no_answer"}, timedelta(hours=hour), 0)
+                yield self._entry(one, "call_logged", tried, timedelta(hours=hour), 0)
 
     def _entry(
         self, one: Person, kind: str, facts: dict[str, Any], after: timedelta, actor: int | None

@@ -1,0 +1,37 @@
+"""A tally: what the requests of one day of the clinic come to, reckoned once and kept."""
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from leadcapture.database import Instant, Model
+
+
+class DayTally(Model):
+    """``content`` is what `leads.tallies` made of the day; None until it is reckoned (anew).
+
+    ``rules`` tells by which hours, targets and names of sources. ``fence`` grows each time that
+    the day has to be reckoned anew, so that what was read before is not kept.
+    """
+
+    __tablename__ = "day_tally"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    rules: Mapped[str] = mapped_column(String(64), default="")
+    fence: Mapped[int] = mapped_column(default=0)
+    content: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class Recount(Model):
+    """A note that the day of a request of this instant has to be reckoned anew.
+
+    Triggers write it (migration 0016) in the transaction of whatever changes what a day comes
+    to, once the day is over. It names nobody, and outlives nothing: who reckons takes it away.
+    """
+
+    __tablename__ = "recount"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant)
