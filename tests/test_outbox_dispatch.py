@@ -22,7 +22,7 @@ from leadcapture.models import (
     SuppressionScope,
     Task,
 )
-from leadcapture.outbox import claims, ledger, policy, stops
+from leadcapture.outbox import claims, gates, ledger, policy, stops
 from leadcapture.outbox.dispatch import Dispatcher
 from leadcapture.outbox.relay import RelaySession
 from leadcapture.scheduler import RESENT
@@ -277,6 +277,40 @@ def test_a_worker_that_was_thought_dead_changes_nothing_when_it_wakes(
     assert fresh.fence == stale.fence + 1
     assert not claims.declare_intent(session.connection(), stale, "0" * 64, clock.now)
     assert not ledger.settle(session, stale, MessageState.SENT, clock.now)
+    assert claims.declare_intent(session.connection(), fresh, "0" * 64, clock.now)
+
+
+def test_a_worker_that_heard_the_250_settles_the_doubt_about_its_own_letter(
+    session: Session, clock: Clock
+) -> None:
+    """SC-07, SC-11: suspended, or its lease cut short by a jump of the clock, it knows best."""
+    a_packet(session, values=VALUES)
+    claimed = claim(session, clock.now)
+    session.expunge(claimed)
+    connection = session.connection()
+    assert claims.declare_intent(connection, claimed, "0" * 64, clock.now)
+    clock.advance(timedelta(days=1))
+    assert ledger.reclaim_lost(session, clock.now) == 1
+
+    assert claims.note_sent(connection, claimed, clock.now)
+
+    message = session.get_one(Message, claimed.id, populate_existing=True)
+    assert (message.state, message.doubts) == (MessageState.SENT, 1)
+
+
+def test_a_worker_that_heard_the_250_too_late_leaves_the_letter_to_the_next(
+    session: Session, clock: Clock
+) -> None:
+    """The fence: once the letter is queued again, an outcome of the older claim is refused."""
+    a_packet(session, values=VALUES)
+    stale = claim(session, clock.now)
+    session.expunge(stale)
+    assert claims.declare_intent(session.connection(), stale, "0" * 64, clock.now)
+    ledger.reclaim_lost(session, clock.advance(timedelta(days=1)))
+    ledger.resolve_doubts(session, clock.advance(timedelta(hours=1)), (MessageKind.PACKET,))
+    assert not claims.note_sent(session.connection(), stale, clock.now)
+    fresh = claim(session, clock.now)
+    assert not claims.note_sent(session.connection(), stale, clock.now)
     assert claims.declare_intent(session.connection(), fresh, "0" * 64, clock.now)
 
 

@@ -136,7 +136,9 @@ def declare_intent(
 def note_sent(connection: Connection, message: Message, now: datetime | None) -> bool:
     """Write that the relay took it, and the attempt's row; False where it is ours no more.
 
-    Without ``now`` the server's clock.
+    Also where our lease has ended and the letter is in doubt: nobody has better evidence than
+    the worker that heard the 250, and while the fence is ours, it was not sent again. Without
+    ``now`` the server's clock.
     """
     mine: dict[str, Any] = {"of_id": message.id, "of_fence": message.fence}
     if now is not None:
@@ -245,7 +247,7 @@ def _intent(by_server: bool) -> Update:
 @cache
 def _sent(by_server: bool) -> Update:
     now = _moment(by_server)
-    return _moved_from(MessageState.SENDING).values(
+    return _moved_from(MessageState.SENDING, MessageState.UNCERTAIN).values(
         state=MessageState.SENT, reason="", sent_at=now, lease_until=None, state_at=now
     )
 
@@ -276,10 +278,10 @@ def _moment(by_server: bool) -> ColumnElement[datetime]:
     return func.clock_timestamp(type_=Instant) if by_server else _NOW
 
 
-def _moved_from(start: MessageState) -> Update:
+def _moved_from(*starts: MessageState) -> Update:
     return update(_MESSAGE).where(
         _MESSAGE.c.id == bindparam("of_id", type_=Integer),
-        _MESSAGE.c.state == start,
+        _MESSAGE.c.state.in_(starts),
         _MESSAGE.c.fence == bindparam("of_fence", type_=Integer),
     )
 
