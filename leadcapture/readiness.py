@@ -50,8 +50,12 @@ def reasons(session: Session, key_ids: Collection[str], now: datetime) -> list[s
 
 
 def is_silent(session: Session, now: datetime) -> bool:
-    """True where no scheduler has committed a tick for 90 s."""
-    last = session.scalar(select(func.max(Heartbeat.at)).where(Heartbeat.job != WEB))
+    """True where no scheduler has committed a tick for 90 s.
+
+    A tick of the future was committed before the clock was put back, and says nothing of now.
+    """
+    past = Heartbeat.at <= now + SILENT_AFTER
+    last = session.scalar(select(func.max(Heartbeat.at)).where(Heartbeat.job != WEB, past))
     return last is None or now - last > SILENT_AFTER
 
 

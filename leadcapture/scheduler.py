@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent import futures
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,9 @@ from leadcapture.vault import Vault
 log = logging.getLogger(__name__)
 
 BEATS_EVERY = timedelta(seconds=5)
+# Seconds. A clock that is steered slips by thousandths; what is put back, by more than this.
+CLOCK_SEEN_EVERY = 1.0
+CLOCK_SLIPS = 1.0
 RESENT = tuple(kind.value for kind in MessageKind if kind.is_resent_after_doubt)
 
 Duty = Callable[[Session, datetime], object]
@@ -210,7 +214,8 @@ class Timetable:
     def _beat(self, name: str, error: str) -> None:
         now = self.clock() if self.clock else datetime.now(UTC)
         last, last_error = self._beaten.get(name, (None, ""))
-        if last is not None and error == last_error and now - last < BEATS_EVERY:
+        is_fresh = last is not None and timedelta(0) <= now - last < BEATS_EVERY
+        if is_fresh and error == last_error:
             return
         with open_session(self.engine) as session:
             at = self.clock() if self.clock else database_now(session)
@@ -243,8 +248,23 @@ def run(settings: Settings) -> None:
     timetable.check_before_start()
     scheduler.start()
     log.info("scheduler started with %d jobs", len(timetable.jobs()))
-    asked_to_stop.wait()
+    _keep_time(scheduler, asked_to_stop)
     timetable.stop()
     scheduler.shutdown(wait=True)
     timetable.close()
     engine.dispose()
+
+
+def _keep_time(scheduler: BackgroundScheduler, asked_to_stop: threading.Event) -> None:
+    """Wait to be asked to stop; where the clock is put back meanwhile, have all jobs run now.
+
+    APScheduler goes by the wall clock, and would stand still until it shows the old time again
+    (SC-07).
+    """
+    ahead = time.time() - time.monotonic()
+    while not asked_to_stop.wait(CLOCK_SEEN_EVERY):
+        was, ahead = ahead, time.time() - time.monotonic()
+        if ahead < was - CLOCK_SLIPS:
+            log.warning("the clock was put back by %.0f s", was - ahead)
+            for job in scheduler.get_jobs():
+                job.modify(next_run_time=datetime.now(UTC))

@@ -68,6 +68,14 @@ def test_a_silent_scheduler_is_noticed_and_staff_are_told(
     assert task.done_at == clock()
 
 
+def test_a_beat_of_before_the_clock_was_put_back_hides_no_dead_scheduler(
+    client: Visitor, clock: Clock
+) -> None:
+    """SC-07, SC-05: it stands in the future for an hour, and says nothing of now."""
+    clock.advance(timedelta(hours=-1))
+    assert why(client) == ["scheduler_silent"]
+
+
 def test_the_webs_own_beat_does_not_hide_a_silent_scheduler(client: Visitor, clock: Clock) -> None:
     for _ in range(10):
         clock.advance(timedelta(seconds=15))

@@ -213,3 +213,18 @@ def test_gates_of_domains_that_stand_open_are_forgotten(session: Session, clock:
     gates.forget_old_gates(session, clock.now + timedelta(hours=2))
     session.expire_all()
     assert session.scalars(select(Gate.name)).all() == [gates.QUEUE]
+
+
+def test_a_relay_gate_of_before_the_clock_was_put_back_stands_open(
+    session: Session, clock: Clock
+) -> None:
+    """SC-07: all mail would wait for an hour and a minute."""
+    for _ in range(gates.FAILURES_BEFORE_PAUSE):
+        gates.note_relay_down(session, "connect_lost", clock.now)
+    session.commit()
+    assert gates.closed_gate(session, clock.now) is not None
+
+    clock.advance(timedelta(hours=-1))
+
+    assert gates.closed_gate(session, clock.now) is None
+    assert not gates.look(session.connection(), clock.now)[1].all_mail

@@ -109,6 +109,18 @@ def test_the_lease_of_a_dot_outlasts_the_wait_for_its_reply(session: Session, cl
     assert ledger.reclaim_lost(session, clock.now) == 1
 
 
+def test_a_dead_worker_keeps_no_letter_until_the_clock_shows_its_old_time_again(
+    session: Session, clock: Clock
+) -> None:
+    """SC-07: put back by an hour, the clock would give its lease an hour more."""
+    a_message(session, kind=MessageKind.PACKET)
+    claim(session, clock.now)
+    clock.advance(timedelta(seconds=-10))
+    assert ledger.reclaim_lost(session, clock.now) == 0
+    clock.advance(timedelta(hours=-1))
+    assert ledger.reclaim_lost(session, clock.now) == 1
+
+
 @pytest.mark.parametrize("state", FINAL)
 def test_nobody_releases_what_is_final(session: Session, clock: Clock, state: MessageState) -> None:
     """DELIVERY: a final state never changes."""

@@ -46,6 +46,17 @@ def test_a_job_that_fails_is_survived_and_leaves_its_class_only(
     assert session.get_one(Heartbeat, "sweep").ok
 
 
+def test_a_job_beats_by_the_new_clock_as_soon_as_it_was_put_back(
+    engine: Engine, session: Session, settings: Settings, vault: Vault, clock: Clock
+) -> None:
+    """SC-07: a beat that waited until the clock shows the old time again would look like death."""
+    timetable = Timetable(settings, engine, vault, clock)
+    timetable.tick("sweep", lambda: None)
+    now = clock.advance(timedelta(hours=-1))
+    timetable.tick("sweep", lambda: None)
+    assert session.get_one(Heartbeat, "sweep").at == now
+
+
 def test_reminders_survive_a_scheduler_that_is_killed_again_and_again(
     database_url: str, session: Session, office: PostOffice, tmp_path: Path
 ) -> None:

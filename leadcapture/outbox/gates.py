@@ -44,7 +44,7 @@ class Closed:
 def closed_gate(session: Session, now: datetime) -> Gate | None:
     """The gate that keeps all mail back now, if one does."""
     for gate in session.scalars(select(Gate).where(Gate.name.in_((RELAY, QUEUE, INSTANCE)))):
-        if gate.closed_until is None or gate.closed_until > now:
+        if _is_closed(gate.name, gate.closed_until, now):
             return gate
     return None
 
@@ -61,7 +61,7 @@ def look(connection: Connection, now: datetime | None) -> tuple[datetime, Closed
     for name, closed_until, *_ in rows:
         if name is None:
             continue
-        is_closed = closed_until is None or closed_until > moment
+        is_closed = _is_closed(name, closed_until, moment)
         kind, _, domain = name.partition(":")
         relay_was_down |= name == RELAY
         if is_closed and domain:
@@ -140,6 +140,14 @@ def forget_old_gates(session: Session, now: datetime) -> None:
             Gate.name.startswith("domain:"), Gate.closed_until < now - timedelta(hours=1)
         )
     )
+
+
+def _is_closed(name: str, until: datetime | None, now: datetime) -> bool:
+    if until is None:
+        return True
+    # A relay's gate that is closed for longer than it ever is, was closed before the clock was
+    # put back: all mail would wait until it shows the old time again.
+    return now < until and (name != RELAY or until <= now + _LONG)
 
 
 def _close_domain(

@@ -14,6 +14,7 @@ from sqlalchemy import CursorResult, and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from leadcapture.models import Attempt, Message, MessageState, Task
+from leadcapture.outbox import claims
 from leadcapture.outbox.queue import new_ref
 
 DOUBT_WAITS = timedelta(minutes=30)
@@ -46,12 +47,15 @@ def settle(
 
 
 def reclaim_lost(session: Session, now: datetime) -> int:
-    """Give back what dead workers held: claimed is safe to queue again, sending is in doubt."""
+    """Give back what dead workers held: claimed is safe to queue again, sending is in doubt.
+
+    A lease longer than any that we give is of the time before the clock was put back.
+    """
     lost = session.scalars(
         select(Message)
         .where(
             Message.state.in_((MessageState.CLAIMED, MessageState.SENDING)),
-            Message.lease_until < now,
+            or_(Message.lease_until < now, Message.lease_until > now + 2 * claims.SEND_LEASE),
         )
         .limit(500)
         .execution_options(populate_existing=True)
