@@ -22,7 +22,7 @@ from leadcapture.models import (
     SuppressionScope,
     Task,
 )
-from leadcapture.outbox import claims, gates, ledger, policy, stops
+from leadcapture.outbox import claims, ledger, policy, stops
 from leadcapture.outbox.dispatch import Dispatcher
 from leadcapture.outbox.relay import RelaySession
 from leadcapture.scheduler import RESENT
