@@ -18,6 +18,7 @@ def register(app: Flask) -> None:
     app.register_blueprint(blueprint)
     app.before_request(_refuse_to_write)
     with app.app_context():
+        integrity.remember_damage_met(db.engine, settings().data_dir)
         app.extensions[_PROBE] = Probe(db.engine, settings().data_dir, tuple(settings().seal_keys))
 
 

@@ -1,14 +1,17 @@
 """Integrity: are the database's pages whole; where they are not, nothing more is written."""
 
 import contextlib
+import logging
 import sqlite3
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy import Connection, Engine, ExceptionContext, event, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
+
+log = logging.getLogger(__name__)
 
 FILE = "database-damaged"
 EVERY = timedelta(days=1)
@@ -33,9 +36,18 @@ def check(engine: Engine, data_dir: Path, longest: float = LONGEST) -> bool | No
     if whole:
         (data_dir / FILE).unlink(missing_ok=True)
     elif whole is False:
-        # The database itself cannot be trusted with this.
-        (data_dir / FILE).write_text("Mend the database or restore a backup.\n")
+        _remember(data_dir)
     return whole
+
+
+def remember_damage_met(engine: Engine, data_dir: Path) -> None:
+    """Have damage that any question meets be remembered at once, not at the next look."""
+
+    def look(context: ExceptionContext) -> None:
+        if _tells_of_damage(context.original_exception):
+            _remember(data_dir)
+
+    event.listen(engine, "handle_error", look)
 
 
 class DailyCheck:
@@ -53,6 +65,25 @@ class DailyCheck:
         if due or is_damaged(self._data_dir):
             check(self._engine, self._data_dir)
             self._last = now
+
+
+def _remember(data_dir: Path) -> None:
+    if not is_damaged(data_dir):
+        log.error("the database is damaged: nothing more is written")
+    # The database itself cannot be trusted with this.
+    (data_dir / FILE).write_text("Mend the database or restore a backup.\n")
+
+
+def _tells_of_damage(error: BaseException | None) -> bool:
+    # A page or an index is corrupt. What a virtual table says of itself is of the search alone,
+    # which is made anew from the rows.
+    if getattr(error, "sqlstate", "") in ("XX001", "XX002"):
+        return True
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    return code != sqlite3.SQLITE_CORRUPT_VTAB and code & 0xFF in (
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    )
 
 
 def _is_whole_sqlite(path: str, longest: float) -> bool | None:
@@ -90,12 +121,16 @@ def _is_whole_postgresql(engine: Engine, longest: float) -> bool | None:
             tables = connection.scalars(
                 text("SELECT format('%I', tablename) FROM pg_tables WHERE schemaname = 'public'")
             )
+            # An index could answer without a look at the pages.
+            connection.execute(text("SET LOCAL enable_indexonlyscan = off"))
+            connection.execute(text("SET LOCAL enable_indexscan = off"))
             for table in tables.all():
-                # Each page is read, so each checksum is verified.
-                connection.execute(text(f"SELECT count(*) FROM {table}"))  # noqa: S608
+                # Each page is read, those of long values too, so each checksum is verified.
+                every = f"SELECT count(md5(t::text)) FROM {table} t"  # noqa: S608
+                connection.execute(text(every))
         except SQLAlchemyError as error:
             code = getattr(getattr(error, "orig", None), "sqlstate", "") or ""
-            # 57014: out of time. XX001, XX002: a page or an index is corrupt.
+            # 57014: out of time. XX: whatever the server itself thinks impossible.
             return False if code.startswith("XX") else None
     return True
 

@@ -89,6 +89,7 @@ class Timetable:
         self.exports = ExportWriter(vault, settings.clinic.time_zone)
         self.tallies = TallyKeeper(settings.clinic.time_zone)
         self.pages = integrity.DailyCheck(engine, settings.data_dir)
+        integrity.remember_damage_met(engine, settings.data_dir)
         self._beaten: dict[str, tuple[datetime, str]] = {}
         helo = settings.mail_from.rpartition("@")[2]
         self.relay_log = RelayLog(settings.relay_log, helo) if settings.relay_log else None

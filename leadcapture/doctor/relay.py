@@ -3,12 +3,14 @@
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 from leadcapture.doctor.finding import Finding, attention, fault, ok
 from leadcapture.outbox.relay_probe import RelayLook, look_at_relay
 from leadcapture.settings import Settings
 
 EXPIRES_SOON = timedelta(days=14)
+LOG_END = 1024 * 1024
 CLOCK_APART = timedelta(seconds=60)
 _DATE = re.compile(r"\w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}")
 
@@ -36,8 +38,27 @@ def examine(settings: Settings, now: datetime) -> list[Finding]:
     findings += _check_certificate(look, now)
     if look.signed_in:
         findings.append(ok("relay sign-in", "accepted"))
-    findings += _check_banner_clock(look)
+    findings += _check_banner_clock(look) + check_log(settings.relay_log)
     return findings
+
+
+def check_log(path: Path | None) -> list[Finding]:
+    """Can the log that is to settle doubts be read, and is it the one that Postfix writes to?"""
+    if path is None:
+        return []
+    mend = (
+        "LEADCAPTURE_RELAY_LOG must name the file that Postfix writes to now, and the service's "
+        "user must be able to read it; the log of maillog_file is root's alone at first."
+    )
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LOG_END))
+            speaks = b"/qmgr[" in file.read()
+    except OSError as error:
+        return [fault("relay log", f"{path}: {error.strerror}", mend)]
+    if not speaks:
+        return [attention("relay log", f"{path} tells of no letter that Postfix took", mend)]
+    return [ok("relay log", "can be read, and Postfix writes to it")]
 
 
 def _check_talk(look: RelayLook, settings: Settings) -> Finding:

@@ -91,6 +91,11 @@ def _check_durability(connection: Connection) -> Iterator[Finding]:
         yield fault("durability", ", ".join(wrong), mend)
     else:
         yield ok("durability", ", ".join(f"{name}={value}" for name, value in shown.items()))
+    if connection.scalar(text("SHOW data_checksums")) != "on":
+        mend = "Stop the server and run pg_checksums --enable: damage on the disk goes unseen."
+        yield attention("page checksums", "off", mend)
+    else:
+        yield ok("page checksums", "on")
 
 
 def _check_sqlite(connection: Connection) -> Iterator[Finding]:
