@@ -5,7 +5,7 @@ from typing import Any
 
 from babel.support import NullTranslations
 from flask import Flask, g, request, url_for
-from flask_babel import Babel, Domain, get_locale, refresh
+from flask_babel import Babel, Domain, get_locale, get_translations, refresh
 from flask_login import current_user
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
@@ -50,6 +50,11 @@ class OurBabel(Babel):  # type: ignore[misc]
 def register(app: Flask) -> None:
     """Let pages be translated, and tell templates who we are."""
     OurBabel(app, default_locale=DEFAULT, locale_selector=page_language)
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        lambda word: _spoken().ugettext(word),
+        lambda one, many, number: _spoken().ungettext(one, many, number),
+        newstyle=True,
+    )
     app.context_processor(_known_to_templates)
 
 
@@ -57,8 +62,17 @@ def speak(language: str) -> str:
     """Make the rest of this request speak ``language``, if we do; what is spoken then."""
     if language in LANGUAGES:
         g.language = language
+        g.pop("catalogue", None)
         refresh()
     return page_language()
+
+
+def _spoken() -> NullTranslations:
+    """The catalogue of the page that is being made: a page of the desk has 250 words."""
+    catalogue: NullTranslations | None = g.get("catalogue")
+    if catalogue is None:
+        catalogue = g.catalogue = get_translations()
+    return catalogue
 
 
 def page_language() -> str:

@@ -15,6 +15,7 @@ from leadcapture.leads import listing, search
 from leadcapture.leads.filters import Asker, Filters
 from leadcapture.models import Lead, LeadStatus
 from tests.clock import TUESDAY_MORNING
+from tests.desk_pages import asking
 from tests.people import a_lead
 
 ASKER = Asker(1, TUESDAY_MORNING, ZoneInfo("America/Costa_Rica"))
@@ -26,8 +27,15 @@ _HARMLESS = hypothesis_settings(
 
 
 def found(session: Session, typed: str) -> list[str]:
-    names = select(Lead.full_name).where(search.matching(session, typed))
-    return sorted(session.scalars(names))
+    """Whom the index finds: the same whom a look at each lead finds."""
+    by_index = search.few(session, typed)
+    assert by_index is not None
+    names = [
+        sorted(session.scalars(select(Lead.full_name).where(condition)))
+        for condition in (by_index, search.test(session, typed))
+    ]
+    assert names[0] == names[1]
+    return names[0]
 
 
 @pytest.fixture
@@ -91,7 +99,7 @@ def test_the_index_takes_no_orders_from_what_is_typed(people: Session, operator:
 
 
 def test_a_changed_or_removed_lead_is_found_by_what_it_is_now(people: Session) -> None:
-    janet = people.scalars(select(Lead).where(search.matching(people, "janet"))).one()
+    janet = people.scalars(select(Lead).where(search.test(people, "janet"))).one()
     janet.search_text = search.search_text("Jane Whitfield-Ruiz", janet.email, "")
     people.commit()
     assert found(people, "ruiz") == ["Janet Whitfield"]
@@ -99,6 +107,27 @@ def test_a_changed_or_removed_lead_is_found_by_what_it_is_now(people: Session) -
     people.delete(janet)
     people.commit()
     assert found(people, "ruiz") == []
+
+
+def test_a_word_that_many_have_is_met_along_the_list_newest_first(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is left out, however many match, and pages lead from one to the next."""
+    monkeypatch.setattr(search, "FEW", 60)
+    monkeypatch.setattr(search, "_IS_COMMON", 60)
+    leads = [
+        a_lead(session, last_request_at=TUESDAY_MORNING - timedelta(minutes=number))
+        for number in range(70)
+    ]
+    a_lead(session, full_name="Zoë O'Brien", email="zoe@obrien.example")
+    session.commit()
+    assert search.few(session, "whit") is None
+    first = listing.page(session, Filters("whit jan"), ASKER)
+    second = listing.page(session, Filters("whit jan"), ASKER, key=first.after)
+    assert [lead.id for lead in (*first.leads, *second.leads)] == [lead.id for lead in leads]
+    assert (second.after, second.further) == (None, None)
+    named = listing.page(session, Filters("whit", (LeadStatus.CLOSED,)), ASKER)
+    assert not named.leads
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
@@ -114,12 +143,16 @@ def test_few_that_match_are_looked_up_among_twenty_thousand(session: Session) ->
     copies = select(*others.values()).join(numbers, true())
     session.execute(insert(Lead).from_select(list(others), copies))
     session.execute(text("ANALYZE lead"))
-    wanted = select(Lead).where(search.matching(session, "zoe"), Lead.status != LeadStatus.HELD)
-    page = wanted.order_by(Lead.last_request_at.desc(), Lead.id.desc()).limit(51)
-    shown = page.compile(session.get_bind(), compile_kwargs={"literal_binds": True})
-    plan = "\n".join(session.scalars(text(f"EXPLAIN {shown}".replace(":", "\\:"))))
-    assert "pk_lead" in plan and "ix_lead_search" in plan, plan
-    assert "Seq Scan" not in plan and "Join" not in plan, plan
+    with asking(session.get_bind().engine) as asked:
+        page = listing.page(session, Filters("zoe"), ASKER)
+    assert [lead.full_name for lead in page.leads] == ["Zoë O'Brien"]
+    connection = session.connection()
+    plans = [
+        "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", given))
+        for statement, given in asked.statements
+    ]
+    assert any("ix_lead_search" in plan for plan in plans), plans
+    assert not any("Seq Scan on lead" in plan for plan in plans), plans
 
 
 @pytest.fixture

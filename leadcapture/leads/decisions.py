@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
     CursorResult,
     and_,
     exists,
@@ -15,6 +14,7 @@ from sqlalchemy import (
     or_,
     select,
     union,
+    union_all,
     update,
 )
 from sqlalchemy.orm import Session, contains_eager, joinedload
@@ -26,6 +26,7 @@ from leadcapture.outbox.ledger import ask_staff
 
 SHOWN = 50
 COUNTED = 1_000
+_LATEST = 100
 _STUCK = (MessageState.FAILED, MessageState.UNCERTAIN, MessageState.HELD, MessageState.BOUNCED)
 
 
@@ -61,7 +62,7 @@ def stuck_letters(session: Session) -> Sequence[StuckLetter]:
         .outerjoin(Task, Task.message_id == Message.id)
         .outerjoin(Message.lead)
         .options(contains_eager(Message.lead))
-        .where(Message.id.in_(_asked_about()), _is_stuck())
+        .where(Message.id.in_(_asked_about(session)), _is_stuck())
         .order_by(Message.state_at, Message.id)
         .limit(SHOWN)
     ).all()
@@ -133,20 +134,32 @@ def settle_letter(session: Session, message: Message, actor_id: int, now: dateti
     return bool(done)
 
 
-def _asked_about() -> CompoundSelect[tuple[int | None]]:
+def _asked_about(session: Session) -> Sequence[int]:
     """The messages that may want a decision, found from the few: most of all that ever failed
     were settled long ago, and their number only grows.
 
-    A letter gets its task in the transaction that stops it; one that has none is shown too.
+    A letter gets its task in the transaction that stops it. Should one ever have none, it is seen
+    among the hundred of its state that were due last.
     """
-    has_open_task = select(Task.message_id).where(
-        Task.done_at.is_(None), Task.message_id.is_not(None)
+    has_open_task = (
+        select(Task.message_id)
+        .where(Task.done_at.is_(None), Task.message_id.is_not(None))
+        .order_by(Task.due_at)
+        .limit(COUNTED)
     )
-    is_uncertain = select(Message.id).where(Message.state == MessageState.UNCERTAIN)
-    has_no_task = select(Message.id).where(
-        Message.state.in_(_STUCK), ~exists().where(Task.message_id == Message.id)
+    is_uncertain = select(Message.id).where(Message.state == MessageState.UNCERTAIN).limit(COUNTED)
+    lanes = (
+        select(Message.id)
+        .where(Message.state == state, Message.priority == priority)
+        .order_by(Message.due_at.desc())
+        .limit(_LATEST)
+        for state in _STUCK
+        for priority in (0, 1)
     )
-    return union(has_open_task, is_uncertain, has_no_task)
+    latest = union_all(*(select(lane.subquery().c.id) for lane in lanes)).subquery()
+    has_no_task = select(latest.c.id).where(~exists().where(Task.message_id == latest.c.id))
+    ways = (select(way.subquery()) for way in (has_open_task, is_uncertain, has_no_task))
+    return [number for number in session.scalars(union(*ways)) if number is not None]
 
 
 def _is_stuck() -> ColumnElement[bool]:

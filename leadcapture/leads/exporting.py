@@ -258,7 +258,7 @@ def count_leads(session: Session, leads: Leads) -> int:
     told = conditions(session, leads.filters, leads.asker)
     wanted = select(func.count(Lead.id)).where(and_(*(one.test for one in told.values())))
     if leads.filters.typed:
-        wanted = wanted.where(search.matching(session, leads.filters.typed))
+        wanted = wanted.where(search.test(session, leads.filters.typed))
     return session.scalar(wanted) or 0
 
 

@@ -120,13 +120,22 @@ def _keep(session: Session, days: Sequence[date], reckoning: Reckoning, now: dat
         # No lock is held while we read: whoever writes need not wait for us.
         made = count_days(session, days, reckoning, now)
         session.rollback()
+    _store(session, made, fences, reckoning)
+    session.commit()
+
+
+def _store(
+    session: Session,
+    made: Mapping[date, Content],
+    fences: Mapping[date, int],
+    reckoning: Reckoning,
+) -> None:
     for day, content in made.items():
         session.execute(
             update(DayTally)
             .where(DayTally.day == day, DayTally.fence == fences[day])
             .values(rules=reckoning.mark, content=content)
         )
-    session.commit()
 
 
 def _fences(session: Session, days: Sequence[date]) -> Mapping[date, int]:
@@ -134,7 +143,7 @@ def _fences(session: Session, days: Sequence[date]) -> Mapping[date, int]:
 
     def known() -> dict[date, int]:
         rows = session.execute(select(DayTally.day, DayTally.fence).where(DayTally.day.in_(days)))
-        return {day: fence for day, fence in rows}
+        return {row.day: row.fence for row in rows}
 
     fences = known()
     new: list[dict[str, Any]] = [

@@ -237,8 +237,10 @@ def _ask(session: Session, filters: Filters, asker: Asker, order: Order) -> _Que
     told = conditions(session, filters, asker)
     waits: ColumnElement[bool] = _WAITS if order.sort.waiting_only else true()
     if filters.typed:
-        found = search.matching(session, filters.typed)
-        return _Question(and_(found, waits), _all(told), False)
+        found = search.few(session, filters.typed)
+        if found is not None:
+            return _Question(and_(found, waits), _all(told), False)
+        told = {**told, "q": Condition(search.test(session, filters.typed))}
     chosen = [name for name in told if name != "status" or filters.status]
     if order.sort.waiting_only and filters.waiting == "yes":
         chosen.remove("waiting")

@@ -1,23 +1,30 @@
 """Search: leads by the start of a name or address, or by digits of a telephone number.
 
 The index is the database's own full-text index: FTS5 on SQLite, a GIN index over tsvector on
-PostgreSQL. Both are asked for whole prefixes of words, which they answer at any size.
+PostgreSQL. It is asked for whole prefixes of words, and for those that few leads have: a start
+that every tenth lead has is met soon enough by whoever walks along the order of a list.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import phonenumbers
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
+    Integer,
+    and_,
     any_,
     bindparam,
     false,
     func,
+    literal,
     literal_column,
+    or_,
     select,
     text,
 )
@@ -44,8 +51,12 @@ POSTGRES_DDL = (
     "CREATE INDEX ix_lead_search ON lead USING gin (to_tsvector('simple'::regconfig, search_text))",
 )
 
-# A one-letter search matches a tenth of all leads: only the newest of them are looked at.
-REACH = 2_000
+# So many leads that match are few enough to look at each of them.
+FEW = 4_000
+# PostgreSQL's index reads all that match before it gives the first. Of so many of the newest
+# leads, this many tell that too many match to ask it.
+_PROBED = 5_000
+_IS_COMMON = 20
 _MOST_WORDS = 6
 _LONGEST_WORD = 60
 _PHONE = re.compile(r"[+\d\s().\-–/]+")
@@ -67,42 +78,68 @@ def search_text(full_name: str, email: str, phone: str) -> str:
     return " ".join(dict.fromkeys((*_words(full_name), *_words(email), *_phone_words(phone))))
 
 
-def matching(session: Session, typed: str) -> ColumnElement[bool]:
+def few(session: Session, typed: str) -> ColumnElement[bool] | None:
     """The condition on ``Lead.id`` that every word typed begins a word of the lead.
 
-    Text in which nothing can be searched for matches nobody. Only the `REACH` newest leads
-    that match are found.
+    None where more than `FEW` match: then `test` is asked along the way. Text in which nothing can
+    be searched for matches nobody.
     """
     terms = list(_terms(typed))
     if not terms:
         return false()
     if session.get_bind().dialect.name == "sqlite":
-        return _matching_fts5(terms)
-    return _matching_tsvector(terms)
+        return _few_by_fts5(session, terms)
+    return _few_by_tsvector(session, terms)
 
 
-def _matching_fts5(terms: list[tuple[str, ...]]) -> ColumnElement[bool]:
+def test(session: Session, typed: str) -> ColumnElement[bool]:
+    """The same as a look at the words of the lead itself, which needs no index."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    terms = list(_terms(typed))
+    return _look(Lead.search_text, terms, is_sqlite) if terms else false()
+
+
+def _look(words: Any, terms: list[tuple[str, ...]], is_sqlite: bool) -> ColumnElement[bool]:
+    place = func.instr if is_sqlite else func.strpos
+    # The first word has no space before it.
+    spaced = literal(" ").concat(words)
+    return and_(
+        *(
+            or_(*(place(spaced, f" {start}") > 0 for start in alternatives))
+            for alternatives in terms
+        )
+    )
+
+
+def _few_by_fts5(session: Session, terms: list[tuple[str, ...]]) -> ColumnElement[bool] | None:
     query = " AND ".join(
         "(" + " OR ".join(f'"{word}"*' for word in alternatives) + ")" for alternatives in terms
     )
-    # FTS5 walks by rowid, so that the newest come first and the limit ends the walk.
     found = text(
-        "SELECT rowid FROM lead_search WHERE lead_search MATCH :query "
-        "ORDER BY rowid DESC LIMIT :reach"
-    ).bindparams(query=query, reach=REACH)
-    return Lead.id.in_(found.columns(Lead.id).scalar_subquery())
+        "SELECT rowid FROM lead_search WHERE lead_search MATCH :query LIMIT :reach"
+    ).bindparams(query=query, reach=FEW + 1)
+    rows = found.columns(Lead.id)
+    if (session.scalar(select(func.count()).select_from(rows.subquery())) or 0) > FEW:
+        return None
+    return Lead.id.in_(rows.scalar_subquery())
 
 
-def _matching_tsvector(terms: list[tuple[str, ...]]) -> ColumnElement[bool]:
+def _few_by_tsvector(session: Session, terms: list[tuple[str, ...]]) -> ColumnElement[bool] | None:
+    newest = select(Lead.search_text).order_by(Lead.id.desc()).limit(_PROBED).subquery()
+    probe = select(func.count()).where(_look(newest.c.search_text, terms, False))
+    if (session.scalar(probe) or 0) >= _IS_COMMON:
+        return None
     query = " & ".join(
         "(" + " | ".join(f"'{word}':*" for word in alternatives) + ")" for alternatives in terms
     )
     simple: ColumnElement[str] = literal_column("'simple'::regconfig")
     vector = func.to_tsvector(simple, Lead.search_text)
     asked = func.to_tsquery(simple, bindparam("query", query, unique=True))
-    found = select(Lead.id).where(vector.op("@@")(asked)).limit(REACH)
-    # As an array, not IN: PostgreSQL would guess that many match, and join with the whole table.
-    return Lead.id == any_(func.array(found.scalar_subquery()))
+    found = session.scalars(select(Lead.id).where(vector.op("@@")(asked)).limit(FEW + 1)).all()
+    if len(found) > FEW:
+        return None
+    # As an array, not IN: a thousand parameters would be read and planned one by one.
+    return Lead.id == any_(literal(list(found), ARRAY(Integer)))
 
 
 def _terms(typed: str) -> Iterator[tuple[str, ...]]:
