@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from tests.both import KINDS, Place, open_places
 from tests.proofs.acknowledged import prove_acknowledged
+from tests.proofs.answer_lost import answer_lost
 from tests.proofs.audit import audit_tampered
 from tests.proofs.backups import backups
 from tests.proofs.bots_and_people import bots_and_people
@@ -27,6 +28,7 @@ from tests.proofs.restored import restored_copy
 from tests.proofs.schedulers import schedulers
 from tests.proofs.states import states
 from tests.proofs.stop_races import stop_races
+from tests.proofs.synced import synced
 from tests.proofs.window import window
 from tests.proofs.year import year
 from tests.served import a_service
@@ -50,6 +52,8 @@ def acknowledged(place: Place, quick: bool, seed: int) -> Finding:
 
 PROOFS: dict[str, Callable[[Place, bool, int], Finding]] = {
     "acknowledged": acknowledged,
+    "synced": synced,
+    "answer_lost": answer_lost,
     "ledger": fault_ledger,
     "schedulers": schedulers,
     "window": window,
