@@ -154,6 +154,18 @@ def reading() -> Iterator[None]:
         _reading.reset(token)
 
 
+@contextmanager
+def asking(engine: Engine) -> Iterator[Connection]:
+    """A connection for single questions: each goes to PostgreSQL in one round trip.
+
+    Without a transaction around them, two questions may see two moments.
+    """
+    with reading(), engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+        yield connection
+
+
 def engine_options(url: str) -> dict[str, Any]:
     """The options with which every engine of ours is made."""
     if make_url(url).get_backend_name() == "sqlite":
@@ -235,6 +247,13 @@ def database_now(session: Session) -> datetime:
         return datetime.now(UTC)
     moment: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
     return moment.astimezone(UTC)
+
+
+def own_moment(engine: Engine, clock: Callable[[], datetime] | None) -> datetime | None:
+    """The moment, where it is ours to tell; None where a statement has to ask the server."""
+    if clock is not None:
+        return clock()
+    return None if engine.dialect.name == "postgresql" else datetime.now(UTC)
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:

@@ -1,8 +1,12 @@
 """The statements of a letter's way, over a queue of a hundred thousand."""
 
+from datetime import datetime, timedelta
+
+import pytest
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.orm import Session
 
+from leadcapture.database import asking, own_moment
 from leadcapture.models import Message, MessageKind, MessageState
 from leadcapture.outbox import claims
 from leadcapture.outbox.claims import KeptBack
@@ -45,7 +49,8 @@ def plans(connection: Connection, clock: Clock, kept_back: KeptBack) -> list[str
         found.append("\n".join(str(row[-1]) for row in rows))
 
     claims.claim_next(connection, clock.now, kept_back)
-    claims.is_anything_due(connection, clock.now, kept_back)
+    claims.may_anything_leave(connection, clock.now, kept_back)
+    claims.is_anything_due(connection, clock.now)
     event.remove(connection, "before_cursor_execute", explain)
     return found
 
@@ -68,3 +73,26 @@ def test_a_claim_among_tens_of_thousands_looks_at_a_few(
         assert "ix_message_lane" in plan, plan
         assert "Seq Scan on message" not in plan, plan
         assert not [line for line in plan.splitlines() if line.startswith("SCAN message")], plan
+
+
+@pytest.mark.parametrize("kind", [MessageKind.PACKET, MessageKind.FOLLOW_UP])
+def test_an_idle_scheduler_sees_whatever_is_due(
+    engine: Engine, session: Session, clock: Clock, kind: MessageKind
+) -> None:
+    """In one question, of whichever lane, and by the server's own clock too."""
+    a_message(session, kind=kind, state=MessageState.SENT)
+    # Behind any clock, the server's among them.
+    message = a_message(session, kind=kind, due_at=clock.now + timedelta(days=36_500))
+    session.commit()
+
+    def is_seen(now: datetime | None) -> bool:
+        with asking(engine) as connection:
+            return claims.is_anything_due(connection, now)
+
+    now = own_moment(engine, None)
+    assert not is_seen(clock.now)
+    assert not is_seen(now)
+    message.due_at = clock.now
+    session.commit()
+    assert is_seen(clock.now)
+    assert is_seen(now)

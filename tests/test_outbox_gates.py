@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from leadcapture.database import open_session
 from leadcapture.letters import Letter
-from leadcapture.models import Gate, Message, MessageKind, MessageState, Pace, Task
+from leadcapture.models import Attempt, Gate, Message, MessageKind, MessageState, Pace, Task
 from leadcapture.outbox import claims, gates, ledger
 from leadcapture.outbox.dispatch import Dispatcher
 from leadcapture.outbox.relay import RelaySession
@@ -172,6 +172,31 @@ def test_an_intent_after_the_claims_own_deadline_is_refused(session: Session, cl
     claimed = claim(session, clock.now)
     clock.advance(claims.CLAIM_LEASE)
     assert not claims.declare_intent(session.connection(), claimed, "0" * 64, clock.now)
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_an_outcome_is_written_and_the_next_is_claimed_where_no_gate_stands(
+    engine: Engine, session: Session, clock: Clock, stands: bool
+) -> None:
+    """DELIVERY: both in one commit, and a gate that closed meanwhile is still seen."""
+    first, second = (a_packet(session, f"{name}@busy.example") for name in ("one", "two"))
+    claimed = claim(session, clock.now)
+    assert claims.declare_intent(session.connection(), claimed, "0" * 64, clock.now)
+    if stands:
+        gates.note_domain_deferral(session, "busy.example", "rcpt_421", clock.now)
+    session.commit()
+    with engine.begin() as connection:
+        following = claims.note_sent_and_claim(connection, claimed, clock.now)
+    session.expire_all()
+    assert session.scalars(select(Attempt.outcome)).all() == ["sent"]
+    assert first.state is MessageState.SENT
+    if stands:
+        assert following is None
+        assert (second.state, second.attempts) == (MessageState.QUEUED, 0)
+    else:
+        assert following is not None
+        assert (following.message.id, following.message.fence) == (second.id, second.fence)
+        assert (second.state, second.attempts) == (MessageState.CLAIMED, 1)
 
 
 def test_staff_hear_of_a_packet_that_waits_for_four_hours(

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Insert,
     Integer,
     Interval,
+    Row,
     Select,
     String,
     Update,
@@ -45,12 +46,16 @@ _SUPPRESSION = Base.metadata.tables["suppression"]
 _NAMES = (
     *("id", "ref", "kind", "lead_id", "recipient", "domain", "cap_hash", "time_zone", "priority"),
     *("payload", "state", "not_after", "fence", "attempts", "mail_id", "mail_date", "sha256"),
-    "created_at",
+    *("created_at", "state_at"),
 )
 _GATE = Base.metadata.tables["gate"]
 _ATTEMPT = Base.metadata.tables["attempt"]
 _NOW: ColumnElement[datetime] = bindparam("now", type_=Instant)
+# The server's, one instant for the whole statement: a moving one is compared row by row.
+_STATEMENT: ColumnElement[datetime] = func.statement_timestamp(type_=Instant)
+_PRIORITY: ColumnElement[int] = bindparam("of_priority", type_=_MESSAGE.c.priority.type)
 _LEASE: ColumnElement[datetime] = bindparam("lease", type_=Instant)
+_DATE: ColumnElement[datetime] = bindparam("date", type_=Instant)
 # In RETURNING, SQLAlchemy names no table to SQLite, and an inner column would be meant.
 _NAMED_BY_HAND = (
     literal_column("message.cap_hash", String),
@@ -78,7 +83,8 @@ NOTHING = KeptBack()
 class Claimed:
     """A message that is ours, as its row stands now, in no session; without all its columns.
 
-    ``is_suppressed`` tells what the suppressions of its address said at that moment.
+    Its ``state_at`` is the moment of the claim; ``is_suppressed`` tells what the suppressions of
+    its address said then.
     """
 
     message: Message
@@ -95,24 +101,39 @@ def claim_next(
     """
     for is_first_try, priority, domains in _lanes(kept_back):
         claim = _claim(is_first_try, passes_over=bool(domains))
-        row = connection.execute(
-            claim,
-            _asked(priority, now, domains)
-            # Whole seconds, as the Date header has them.
-            | {"lease": now + CLAIM_LEASE, "date": now.replace(microsecond=0)},
-        ).first()
-        if row is not None:
-            *values, is_suppressed = row
-            message = Message(**dict(zip(_NAMES, values, strict=True)))
-            return Claimed(message, bool(is_suppressed))
+        given = _asked(priority, now, domains) | _claim_times(now)
+        claimed = _claimed(connection.execute(claim, given).first())
+        if claimed is not None:
+            return claimed
     return None
 
 
-def is_anything_due(connection: Connection, now: datetime, kept_back: KeptBack = NOTHING) -> bool:
-    """True where a due message stands in the queue, locked by another worker or not."""
+def _claim_times(now: datetime) -> dict[str, datetime]:
+    # Whole seconds, as the Date header has them.
+    return {"lease": now + CLAIM_LEASE, "date": now.replace(microsecond=0)}
+
+
+def _claimed(row: Row[Any] | None) -> Claimed | None:
+    if row is None:
+        return None
+    message = Message(**dict(zip(_NAMES, row[:-1], strict=True)))
+    return Claimed(message, is_suppressed=bool(row[-1]))
+
+
+def is_anything_due(connection: Connection, now: datetime | None) -> bool:
+    """True where a due message stands in the queue, whatever may keep it back.
+
+    The one question of an idle scheduler. Without ``now`` the server's clock.
+    """
+    given = {} if now is None else {"now": now}
+    return connection.execute(_anything_due(now is None), given).scalar() is not None
+
+
+def may_anything_leave(connection: Connection, now: datetime, kept_back: KeptBack) -> bool:
+    """True where a due message is not kept back, locked by another worker or not."""
     return any(
         connection.execute(
-            _due(False, passes_over=bool(domains), limit=1), _asked(priority, now, domains)
+            _first_due(passes_over=bool(domains)), _asked(priority, now, domains)
         ).first()
         is not None
         for is_first_try, priority, domains in _lanes(kept_back)
@@ -151,6 +172,25 @@ def note_sent(connection: Connection, message: Message, now: datetime | None) ->
     return True
 
 
+def note_sent_and_claim(
+    connection: Connection, message: Message, now: datetime | None
+) -> Claimed | None:
+    """`note_sent`, and claim the first try that comes next of what a person waits for.
+
+    None where there is none, and where any gate stands: then a claim has to look at them. On
+    PostgreSQL both are one statement, so that either one may fail the other; the caller writes
+    the outcome again then. Without ``now`` the server's clock.
+    """
+    given: dict[str, Any] = {"of_priority": 0}
+    if now is not None:
+        given |= {"now": now, **_claim_times(now)}
+    if connection.dialect.name == "postgresql":
+        given |= {"of_id": message.id, "of_fence": message.fence}
+        return _claimed(connection.execute(_sent_and_claimed(now is None), given).first())
+    note_sent(connection, message, now)
+    return _claimed(connection.execute(_claim_without_gates(now is None), given).first())
+
+
 def _lanes(kept_back: KeptBack) -> Iterator[tuple[bool, int, frozenset[str]]]:
     if kept_back.awaited is not None:
         yield True, 0, kept_back.awaited
@@ -165,13 +205,18 @@ def _asked(priority: int, now: datetime, domains: frozenset[str]) -> dict[str, A
 
 
 @cache
-def _claim(is_first_try: bool, passes_over: bool) -> Update:
+def _claim(is_first_try: bool, passes_over: bool, by_server: bool = False) -> Update:
     """Take the first of the candidates that nobody has locked, and answer with its row.
 
     The candidates come from the index alone, without a look at the rows that are passed over.
     Locks only spare workers each other's company; what counts is the comparison at the end.
     """
-    candidates = _due(is_first_try, passes_over, CANDIDATES).scalar_subquery()
+    now, lease, date = _NOW, _LEASE, _DATE
+    if by_server:
+        now = _STATEMENT
+        lease = now + literal(CLAIM_LEASE, Interval)
+        date = func.date_trunc("second", now, type_=Instant)
+    candidates = _due(is_first_try, passes_over, CANDIDATES, now).scalar_subquery()
     # A CTE is computed once: a subquery with a limit might take one for each try of a join.
     found = (
         select(_MESSAGE.c.id, _MESSAGE.c.fence)
@@ -192,20 +237,38 @@ def _claim(is_first_try: bool, passes_over: bool) -> Update:
             state=MessageState.CLAIMED,
             fence=_MESSAGE.c.fence + 1,
             attempts=_MESSAGE.c.attempts + 1,
-            lease_until=_LEASE,
-            mail_date=func.coalesce(_MESSAGE.c.mail_date, bindparam("date", type_=Instant)),
-            state_at=_NOW,
+            lease_until=lease,
+            mail_date=func.coalesce(_MESSAGE.c.mail_date, date),
+            state_at=now,
         )
         .returning(*(_MESSAGE.c[name] for name in _NAMES), _suppression_of(*_NAMED_BY_HAND))
     )
 
 
 @cache
-def _due(is_first_try: bool, passes_over: bool, limit: int) -> Select[Any]:
+def _claim_without_gates(by_server: bool) -> Update:
+    """The claim of a first try that a person waits for; takes nothing where a gate stands."""
+    claim = _claim(is_first_try=True, passes_over=False, by_server=by_server)
+    return claim.where(~select(_GATE.c.name).exists())
+
+
+@cache
+def _sent_and_claimed(by_server: bool) -> Update:
+    """Outcome and next claim in one way to the server and one commit: of different rows."""
+    return _claim_without_gates(by_server).add_cte(_sent_and_noted(by_server).cte("noted"))
+
+
+def _due(
+    is_first_try: bool,
+    passes_over: bool,
+    limit: int,
+    now: ColumnElement[datetime] = _NOW,
+    priority: ColumnElement[int] = _PRIORITY,
+) -> Select[Any]:
     due = select(_MESSAGE.c.id).where(
         _MESSAGE.c.state == MessageState.QUEUED,
-        _MESSAGE.c.priority == bindparam("of_priority", type_=_MESSAGE.c.priority.type),
-        _MESSAGE.c.due_at <= _NOW,
+        _MESSAGE.c.priority == priority,
+        _MESSAGE.c.due_at <= now,
     )
     if is_first_try:
         due = due.where(_MESSAGE.c.attempts == 0)
@@ -215,6 +278,21 @@ def _due(is_first_try: bool, passes_over: bool, limit: int) -> Select[Any]:
         passed_over = bindparam("passed_over", expanding=True, type_=domain.type)
         due = due.where(or_(domain.is_(None), domain.not_in(passed_over)))
     return due.order_by(_MESSAGE.c.due_at, _MESSAGE.c.id).limit(limit)
+
+
+@cache
+def _anything_due(by_server: bool) -> Select[Any]:
+    now = _STATEMENT if by_server else _NOW
+    lanes = [
+        _due(False, False, 1, now, literal(priority, _PRIORITY.type)).scalar_subquery()
+        for priority in sorted({kind.priority for kind in MessageKind})
+    ]
+    return select(func.coalesce(*lanes))
+
+
+@cache
+def _first_due(passes_over: bool) -> Select[Any]:
+    return _due(False, passes_over, limit=1)
 
 
 @cache

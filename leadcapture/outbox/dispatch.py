@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from leadcapture.database import database_now, reading
+from leadcapture.database import database_now, own_moment, reading
 from leadcapture.models import LetterVersion, Message, MessageState
 from leadcapture.outbox import claims, gates, outcomes, policy
 from leadcapture.outbox.claims import Claimed
@@ -109,25 +109,20 @@ class Dispatcher:
         """Claim what goes next; what may not leave is settled on the way."""
         while True:
             with self._transaction(one_by_one=not self._allowance.is_limited) as connection:
-                claimed, now = self._take_next(connection)
-                if claimed is not None and not self._take_token(connection, claimed, now):
+                claimed = self._take_next(connection)
+                _name_domain(connection, claimed)
+                if claimed is not None and not self._take_token(connection, claimed.message):
                     # The claim never was; the next look passes over what is spent.
                     connection.rollback()
                     continue
             if claimed is None:
                 return None
-            if self._may_leave(claimed, now):
+            if self._may_leave(claimed):
                 return claimed.message
 
-    def _take_next(self, connection: Connection) -> tuple[Claimed | None, datetime]:
+    def _take_next(self, connection: Connection) -> Claimed | None:
         now, kept_back = self._kept_back(connection)
-        claimed = claims.claim_next(connection, now, kept_back)
-        if claimed is not None and claimed.message.domain is None:
-            # A row of the release before.
-            claimed.message.domain = domain_of(claimed.message.recipient)
-            row = update(Message).where(Message.id == claimed.message.id)
-            connection.execute(row.values(domain=claimed.message.domain))
-        return claimed, now
+        return claims.claim_next(connection, now, kept_back)
 
     def _kept_back(self, connection: Connection) -> tuple[datetime, claims.KeptBack]:
         """The moment, and what may not be claimed then: closed gates and spent paces."""
@@ -141,13 +136,13 @@ class Dispatcher:
         )
         return now, claims.KeptBack(awaited, reminders)
 
-    def _take_token(self, connection: Connection, claimed: Claimed, now: datetime) -> bool:
-        message = claimed.message
-        return self._allowance.take(connection, message.domain or "", message.priority == 0, now)
+    def _take_token(self, connection: Connection, message: Message) -> bool:
+        is_awaited, now = message.priority == 0, message.state_at
+        return self._allowance.take(connection, message.domain or "", is_awaited, now)
 
-    def _may_leave(self, claimed: Claimed, now: datetime) -> bool:
+    def _may_leave(self, claimed: Claimed) -> bool:
         """Ask again what only the moment of leaving can tell; a refusal is written."""
-        message = claimed.message
+        message, now = claimed.message, claimed.message.state_at
         if policy.needs_no_question(message, claimed.is_suppressed, now):
             return True
         with self._session() as session:
@@ -160,7 +155,7 @@ class Dispatcher:
         """True where nothing is due that may leave; asked without a lock."""
         with reading(), self._transaction(one_by_one=True) as connection:
             now, kept_back = self._kept_back(connection)
-            if not claims.is_anything_due(connection, now, kept_back):
+            if not claims.may_anything_leave(connection, now, kept_back):
                 return True
             if self._is_served:
                 # To plan our few statements anew for each letter took a third of their time, and
@@ -182,14 +177,16 @@ class Dispatcher:
             return False
 
     def _take_acceptance(self, message: Message, ends: Callable[[], bool]) -> Message | None:
-        """Write that it was taken and claim the next, on SQLite with one sync for both."""
+        """Write that it was taken and claim the next, with one sync for both."""
         if self._relay_was_down or self._allowance.is_limited or ends():
             self._write_outcome(lambda session, now: self._note_sent(session, message, now))
             return None if ends() else self._claim()
         try:
             with self._transaction(one_by_one=True) as connection:
-                claims.note_sent(connection, message, self._moment())
-                claimed, now = self._take_next(connection)
+                claimed = claims.note_sent_and_claim(connection, message, self._moment())
+                if claimed is None:
+                    claimed = self._take_next(connection)
+                _name_domain(connection, claimed)
         except Exception as error:
             # Whatever is wrong with the next letter or the database, this one was taken.
             self._write_outcome(lambda session, now: self._note_sent(session, message, now))
@@ -198,7 +195,7 @@ class Dispatcher:
             return self._claim()
         if claimed is None:
             return None
-        return claimed.message if self._may_leave(claimed, now) else self._claim()
+        return claimed.message if self._may_leave(claimed) else self._claim()
 
     def _note_sent(self, session: Session, message: Message, now: datetime) -> None:
         if claims.note_sent(session.connection(), message, now) and self._relay_was_down:
@@ -275,10 +272,7 @@ class Dispatcher:
             held.close()
 
     def _moment(self) -> datetime | None:
-        """The moment, where it is ours to tell; None where it is the server's."""
-        if self.clock is not None:
-            return self.clock()
-        return None if self._is_served else datetime.now(UTC)
+        return own_moment(self.engine, self.clock)
 
     def _now(self, session: Session) -> datetime:
         return self.clock() if self.clock else database_now(session)
@@ -289,3 +283,11 @@ def _stopped(session: Session, now: datetime) -> policy.Refusal | None:
     # The relay's own gate, which opens by itself, must not hide the queue's.
     reason = gates.pause_reason(session)
     return policy.Refusal(MessageState.QUEUED, reason, now) if reason else None
+
+
+def _name_domain(connection: Connection, claimed: Claimed | None) -> None:
+    """Give a row of the release before its domain."""
+    if claimed is not None and claimed.message.domain is None:
+        claimed.message.domain = domain_of(claimed.message.recipient)
+        row = update(Message).where(Message.id == claimed.message.id)
+        connection.execute(row.values(domain=claimed.message.domain))

@@ -225,8 +225,8 @@ BUGS = (
     Bug(
         "each try has a Date of its own",
         f"{OUTBOX}claims.py",
-        'mail_date=func.coalesce(_MESSAGE.c.mail_date, bindparam("date", type_=Instant)),',
-        'mail_date=bindparam("date", type_=Instant),',
+        "mail_date=func.coalesce(_MESSAGE.c.mail_date, date),",
+        "mail_date=date,",
         (f"{DISPATCH}test_a_deferred_letter_comes_later_as_the_same_letter",),
     ),
     Bug(
@@ -340,6 +340,13 @@ BUGS = (
         "            ~held.exists(),\n",
         "",
         (f"{GATES}test_a_pause_between_claim_and_intent_keeps_the_letter",),
+    ),
+    Bug(
+        "the claim after an outcome does not look at the gates",
+        f"{OUTBOX}claims.py",
+        "    return claim.where(~select(_GATE.c.name).exists())\n",
+        "    return claim\n",
+        (f"{GATES}test_an_outcome_is_written_and_the_next_is_claimed_where_no_gate_stands",),
     ),
     Bug(
         "the intent does not look at the suppressions",
