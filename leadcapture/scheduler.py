@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from leadcapture import integrity
 from leadcapture.accounts import kept_forms
-from leadcapture.database import database_now, open_engine, open_session
+from leadcapture.database import asking, database_now, open_engine, open_session, own_moment
 from leadcapture.intake.inbound.reading import read_mailbox
 from leadcapture.leads import changes, presence, viewing
 from leadcapture.leads.exporting import ExportWriter
@@ -24,7 +24,7 @@ from leadcapture.leads.kept_tallies import TallyKeeper
 from leadcapture.leads.watch import ResponseWatch
 from leadcapture.letters import interpreter_is_safe
 from leadcapture.models import Heartbeat, MessageKind
-from leadcapture.outbox import audit, gates, instance, ledger, pace, sweeper
+from leadcapture.outbox import audit, claims, gates, instance, ledger, pace, sweeper
 from leadcapture.outbox.dispatch import Dispatcher
 from leadcapture.outbox.relay import RelaySession
 from leadcapture.outbox.relay_log import RelayLog
@@ -103,10 +103,7 @@ class Timetable:
     def jobs(self) -> list[tuple[str, Callable[[], object], timedelta]]:
         """Name, function, every: the whole timetable."""
         return [
-            *(
-                (f"dispatch-{number}", partial(self._dispatch, own), timedelta(seconds=0.5))
-                for number, own in enumerate(self.dispatchers[:2], start=1)
-            ),
+            ("dispatch", self.dispatch, timedelta(seconds=0.5)),
             ("upkeep", lambda: self._in_turn(self._upkeep()), timedelta(seconds=10)),
             ("watch", self._watch, timedelta(seconds=60)),
             *self._mailbox_job(),
@@ -124,19 +121,28 @@ class Timetable:
         for dispatcher in self.dispatchers:
             dispatcher.close()
 
-    def _dispatch(self, own: Dispatcher) -> None:
-        # Two jobs, so that a relay silent to one letter stops neither the other nor the further
-        # threads, which either job sends on their way.
-        for number, further in enumerate(self.dispatchers[2:], start=3):
+    def dispatch(self) -> None:
+        """Where something is due, send the dispatchers on their way that have nothing in hand.
+
+        Each works in a thread of its own: a relay silent to one letter stops no other.
+        """
+        with asking(self.engine) as connection:
+            # While nothing is due this is all that a tick costs.
+            if not claims.is_anything_due(connection, own_moment(self.engine, self.clock)):
+                return
+        for number, dispatcher in enumerate(self.dispatchers, start=1):
             name = f"dispatch-{number}"
             if (working := self._at_work.get(name)) is None or working.done():
-                send = partial(further.send_due, stopping=self._is_kept_back)
+                send = partial(dispatcher.send_due, stopping=self._is_kept_back)
                 self._at_work[name] = self._crew.submit(self.tick, name, send)
-        own.send_due(stopping=self._is_kept_back)
+
+    def finish_dispatch(self) -> None:
+        """Wait until every dispatcher has nothing in hand."""
+        futures.wait(self._at_work.values())
 
     def check_before_start(self) -> None:
-        """Look at the database's pages before the first letter leaves (DD-11)."""
-        self._in_turn((self.pages.check_pages,))
+        """Look at the database's pages (DD-11) and at whose it is, before the first letter."""
+        self._in_turn((self.pages.check_pages, self.guard.watch_instance))
 
     def _upkeep(self) -> tuple[Duty, ...]:
         # What the relay's log shows is heard before a doubt is settled without it.

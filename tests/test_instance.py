@@ -62,6 +62,13 @@ def test_the_first_start_of_a_fresh_database_names_it_and_the_folder(
     assert (here / "instance").stat().st_mode & 0o077 == 0
 
 
+def test_a_database_is_named_before_a_letter_is_due(engine: Engine, here: Path) -> None:
+    """MD-24, SC-09: a second machine may join at once."""
+    watch(Guard(engine, here), engine)
+    assert read_file(here) is not None
+    assert Guard(engine, here).admits(NOW)
+
+
 def test_a_folder_that_knows_nothing_keeps_everything_back(
     engine: Engine, here: Path, elsewhere: Path
 ) -> None:
@@ -199,13 +206,13 @@ def test_the_timetable_of_a_copy_sends_nothing_and_after_release_what_is_not_too
     timetable = Timetable(settings, engine, vault, clock)
     jobs = {name: job for name, job, _ in timetable.jobs()}
     for _ in range(3):
-        jobs["dispatch-1"]()
+        jobs["dispatch"]()
+        timetable.finish_dispatch()
     assert office.letters == []
     instance.release(session, NOW)
     session.commit()
-    jobs["dispatch-1"]()
-    for dispatcher in timetable.dispatchers:
-        dispatcher.close()
+    jobs["dispatch"]()
+    timetable.close()
     session.expire_all()
     assert [letter.message_id for letter in office.letters] == [in_time.mail_id]
     states = {row.ref: row.state for row in session.scalars(select(Message))}

@@ -29,7 +29,7 @@ from sqlalchemy import Connection, CursorResult, Engine, delete, insert, select,
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from leadcapture.database import open_session, reading
+from leadcapture.database import asking, open_session, reading
 from leadcapture.models import Gate, Instance, Message, MessageState
 from leadcapture.models.instance import ONLY
 from leadcapture.outbox import gates
@@ -151,7 +151,7 @@ class Guard:
 
         While it answers False nothing of this process leaves, gate or no gate.
         """
-        with reading(), self._engine.connect() as connection:
+        with asking(self._engine) as connection:
             found = standing(connection, self._data_dir)
         if found in (Standing.UNNAMED, Standing.RELEASED):
             return take(self._engine, self._data_dir, now)
@@ -160,7 +160,8 @@ class Guard:
     def watch_instance(self, session: Session, now: datetime) -> None:
         """Move the mark where this machine belongs; close the gate where nobody moves it.
 
-        Commits: the file may run behind the database, never ahead of it.
+        Takes a name that nobody has. Commits: the file may run behind the database, never
+        ahead of it.
         """
         found = standing(session, self._data_dir)
         if found is Standing.BELONGS:
@@ -168,6 +169,10 @@ class Guard:
             self._move_mark(session)
         elif found is Standing.STRANGE:
             self._doubt(session, now)
+        else:
+            # A name is taken in a transaction of its own.
+            session.rollback()
+            take(self._engine, self._data_dir, now)
 
     def _move_mark(self, session: Session) -> None:
         row = session.get_one(Instance, ONLY, populate_existing=True)
