@@ -85,6 +85,8 @@ WHO = {
     "dashboard.task_reopening": STAFF,
     "dashboard.task_snooze": STAFF,
     "dashboard.request_decision": CARE,
+    "dashboard.request_new": STAFF,
+    "dashboard.requests": STAFF,
     "dashboard.mail_opening": CARE,
     "dashboard.inbound_mail": CARE,
     "dashboard.outbox_release": CARE,

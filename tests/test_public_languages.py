@@ -10,7 +10,7 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import read_po
 
 import leadcapture
-from leadcapture.intake.consent_texts import TEXTS, current_text, find_text
+from leadcapture.intake.consent_texts import TEXTS, current_text, find_text, text_read_aloud
 from leadcapture.models import ConsentKind
 from leadcapture.web import templates_folder
 from tests.visitors import Visitor
@@ -126,6 +126,8 @@ def test_each_consent_stands_in_both_languages_and_never_changes() -> None:
         ("health-1", "es"): "cf8305379334",
         ("follow-ups-1", "en"): "17e60b3e90bf",
         ("follow-ups-1", "es"): "8af62ec4ec10",
+        ("health-aloud-1", "en"): "03ae10c7541e",
+        ("health-aloud-1", "es"): "212d83d32dc7",
     }
     for kind in ConsentKind:
         for language in ("en", "es"):
@@ -137,3 +139,5 @@ def test_the_health_consent_tells_the_risk_of_ordinary_mail() -> None:
     """PR-03."""
     assert "not encrypted" in current_text(ConsentKind.HEALTH, "en").text
     assert "no va cifrado" in current_text(ConsentKind.HEALTH, "es").text
+    assert "not encrypted" in text_read_aloud("en").text
+    assert "no va cifrado" in text_read_aloud("es").text

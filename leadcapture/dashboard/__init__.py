@@ -4,6 +4,7 @@ from flask import Flask
 
 from leadcapture.dashboard import (
     bulk_acts,
+    by_hand_page,
     calendar_feed,
     decisions,
     exports_page,
@@ -36,6 +37,7 @@ from leadcapture.dashboard.blueprint import blueprint
 
 __all__ = [
     "bulk_acts",
+    "by_hand_page",
     "calendar_feed",
     "decisions",
     "exports_page",

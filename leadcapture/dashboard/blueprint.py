@@ -7,7 +7,8 @@ from flask import Blueprint, abort
 
 blueprint = Blueprint("dashboard", __name__, url_prefix="/desk")
 
-_REFERENCE = re.compile(r"[A-Za-z0-9_-]{22}")
+# The references of requests are shorter, so that people can say them.
+_REFERENCE = re.compile(r"[A-Za-z0-9_-]{22}|[0-9A-Z]{9}")
 
 
 @blueprint.url_value_preprocessor

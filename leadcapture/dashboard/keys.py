@@ -58,6 +58,7 @@ SHEET = (
     Group(
         lazy_gettext("Anywhere"),
         (
+            ("t", lazy_gettext("Take down a call or a visit")),
             ("g n", lazy_gettext("Go to Now")),
             ("g l", lazy_gettext("Go to Leads")),
             ("g p", lazy_gettext("Go to the pipeline")),

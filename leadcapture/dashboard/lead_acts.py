@@ -120,6 +120,8 @@ def owner(ref: str) -> ResponseReturnValue:
 def packet(ref: str) -> ResponseReturnValue:
     """Send the packet again."""
     lead = _writable(ref)
+    if not packets.may_send(db.session(), lead):
+        return show_lead(lead, Problem(_why_no_packet(lead), "letters-title"))
     packets.send_again(db.session(), web.vault(), web.settings(), lead, me().id, web.now())
     db.session.commit()
     flash(gettext("The packet is on its way to %(address)s.", address=lead.email))
@@ -135,6 +137,12 @@ def follow_ups(ref: str) -> ResponseReturnValue:
     db.session.commit()
     flash(_cancelled_sentence(cancelled) or gettext("There was no follow-up left to cancel."))
     return _back(lead)
+
+
+def _why_no_packet(lead: Lead) -> str:
+    if not lead.email:
+        return str(gettext("The packet can go out when there is an address."))
+    return str(gettext("The packet can go out when they have agreed to it."))
 
 
 def _writable(ref: str) -> Lead:

@@ -102,6 +102,7 @@ def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue
         longest_task=tasks.LONGEST_TEXT,
         owners=_owners(),
         is_paused=letters_ahead.is_paused,
+        has_packet=any(letter.kind == MessageKind.PACKET for letter in letters),
         has_follow_ups=any(letter.kind == MessageKind.FOLLOW_UP for letter in to_come),
         is_held=lead.status is LeadStatus.HELD,
         answer_due_at=due_of(lead, _rules()),
@@ -171,6 +172,7 @@ def _consents(lead: Lead) -> Sequence[Consent]:
     return db.session.scalars(
         select(Consent)
         .where(Consent.lead_id == lead.id)
+        .options(joinedload(Consent.recorded_by).lazyload(Staff.roles))
         .order_by(Consent.given_at.desc(), Consent.id.desc())
         .limit(20)
     ).all()

@@ -6,6 +6,8 @@ import phonenumbers
 from babel import Locale
 from flask_babel import get_locale
 
+from leadcapture.leads import references
+
 _NATIONAL = (1,)
 
 
@@ -19,6 +21,11 @@ def telephone(number: str) -> str:
     if parsed.country_code in _NATIONAL:
         style = phonenumbers.PhoneNumberFormat.NATIONAL
     return phonenumbers.format_number(parsed, style)
+
+
+def reference(receipt: str) -> str:
+    """A request's reference in groups, as its owner would say it."""
+    return references.spoken(receipt)
 
 
 def language_name(code: str) -> str:
@@ -37,6 +44,7 @@ def _locale() -> Locale:
 
 FILTERS: dict[str, Callable[[str], str]] = {
     "telephone": telephone,
+    "reference": reference,
     "language_name": language_name,
     "country_name": country_name,
 }

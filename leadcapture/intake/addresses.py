@@ -68,6 +68,16 @@ def address_key(email: str) -> str:
     return email.casefold()
 
 
+def phone_key(phone: str) -> str:
+    """What identifies a person who gave no address: the telephone, in E.164."""
+    return f"tel:{phone}"
+
+
+def nobody_key(word: str) -> str:
+    """What identifies a person who gave neither address nor telephone: a word of their own."""
+    return f"none:{word}"
+
+
 def cap_key(email: str) -> str:
     """What caps and stops count by: the address case folded, without its +tag, dots kept."""
     local, at, domain = email.casefold().rpartition("@")

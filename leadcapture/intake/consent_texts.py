@@ -58,14 +58,37 @@ TEXTS = (
         "Envíenme también hasta tres cartas breves durante el próximo mes para ayudarme a "
         "decidir. Cada una trae un enlace para no recibir más. El paquete me llega de todos modos.",
     ),
+    # Read aloud by a colleague, who notes the answer.
+    ConsentText(
+        ConsentKind.HEALTH,
+        "health-aloud-1",
+        "en",
+        "May we keep what you tell us, including about your health, and use it to answer you? If "
+        "we write to you, it is by ordinary email, which is not encrypted: someone else could "
+        "read it on its way or in your mailbox. You can take this back at any time.",
+    ),
+    ConsentText(
+        ConsentKind.HEALTH,
+        "health-aloud-1",
+        "es",
+        "¿Podemos guardar lo que nos cuenta, también sobre su salud, y usarlo para responderle? Si "
+        "le escribimos, es por correo electrónico común, que no va cifrado: otra persona podría "
+        "leerlo en el camino o en su buzón. Puede retirar este permiso cuando quiera.",
+    ),
 )
 
 _CURRENT = {ConsentKind.HEALTH: "health-1", ConsentKind.FOLLOW_UPS: "follow-ups-1"}
+_ALOUD = "health-aloud-1"
 
 
 def current_text(kind: ConsentKind, language: str) -> ConsentText:
     """The version that the form shows now."""
     return find_text(kind, _CURRENT[kind], language)
+
+
+def text_read_aloud(language: str) -> ConsentText:
+    """What a colleague reads to a person on the telephone, about what they tell of their health."""
+    return find_text(ConsentKind.HEALTH, _ALOUD, language)
 
 
 def find_text(kind: ConsentKind, version: str, language: str) -> ConsentText:

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, func, not_, or_, select, 
 from sqlalchemy.orm import Session
 
 from leadcapture.database import Base
-from leadcapture.leads import follow_ups
+from leadcapture.leads import follow_ups, references
 from leadcapture.letters import greeting
 from leadcapture.letters.versions import current_versions
 from leadcapture.models import (
@@ -96,7 +96,10 @@ class Addressee:
 
 @dataclass(frozen=True)
 class Occasion:
-    """The request that letters are written about."""
+    """The request that letters are written about.
+
+    ``no_packet`` is the word why it asks for no packet, empty where it does.
+    """
 
     lead: Addressee
     request_id: int
@@ -106,6 +109,7 @@ class Occasion:
     conditions: tuple[str, ...]
     language: str
     follow_ups: bool
+    no_packet: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,18 +127,21 @@ def letters_about(
     drafts = []
     standing = _standing_of(session, occasion.lead, now)
     packet_ref = standing.newest_packet
-    if not standing.no_packet:
+    no_packet = occasion.no_packet or standing.no_packet
+    if not occasion.recipient:
+        no_packet = "no_address"
+    if not no_packet:
         key = f"packet:{occasion.receipt}"
         packet = packet_draft(session, settings, occasion, MessageKind.PACKET, key, now)
         packet_ref = packet.ref
         drafts.append(packet)
     # Follow-ups speak of the packet: whoever never got one gets none.
-    if occasion.follow_ups and packet_ref and not standing.is_followed:
+    if occasion.recipient and occasion.follow_ups and packet_ref and not standing.is_followed:
         drafts += _follow_up_drafts(session, settings, occasion, packet_ref, now)
     if alert:
         key = f"alert:request:{occasion.receipt}"
         drafts.append(_alert_draft(session, settings, occasion, key, now))
-    return Letters(tuple(drafts), standing.no_packet)
+    return Letters(tuple(drafts), no_packet)
 
 
 def letters_about_held(
@@ -294,7 +301,7 @@ def _alert_draft(
             "clinic_name": clinic.name,
             "clinic_phone": clinic.phone,
             "postal_address": clinic.postal_address,
-            "receipt": occasion.receipt,
+            "receipt": references.spoken(occasion.receipt),
             "received_at": f"{now:%Y-%m-%d %H:%M} UTC",
             "language": {"en": "English", "es": "Spanish"}[occasion.language],
             "lead_link": f"{settings.public_url}/desk/leads/{occasion.lead.ref}",
@@ -314,7 +321,7 @@ def _patient_values(settings: Settings, occasion: Occasion) -> dict[str, str]:
         "postal_address": clinic.postal_address,
         "stop_link": stop,
         "preferences_link": stop,
-        "receipt": occasion.receipt,
+        "receipt": references.spoken(occasion.receipt),
     }
 
 

@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from leadcapture.intake import letters_due
 from leadcapture.leads import timeline
 from leadcapture.models import (
+    Consent,
+    ConsentKind,
     Lead,
     LetterVersion,
     Message,
@@ -83,6 +85,16 @@ def issue_again(
     _queue(session, vault, settings, lead, request, MessageKind.PACKET_LINK, key, now)
     timeline.record(session, lead.id, "packet_link_asked", now, request_id=request.id)
     return True
+
+
+def may_send(session: Session, lead: Lead) -> bool:
+    """True where there is an address, and a standing consent to mail that tells of health."""
+    agreed = select(Consent.id).where(
+        Consent.lead_id == lead.id,
+        Consent.kind == ConsentKind.HEALTH,
+        Consent.withdrawn_at.is_(None),
+    )
+    return bool(lead.email) and session.scalar(agreed.limit(1)) is not None
 
 
 def send_again(

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from leadcapture.database import Base, pipelined
 from leadcapture.intake import addresses, letters_due
 from leadcapture.intake.submission import Received, Submission
-from leadcapture.leads import timeline
+from leadcapture.leads import references, timeline
 from leadcapture.leads.search import search_text
 from leadcapture.models import Consent, ConsentKind, Lead, LeadStatus, Request, Screening
 from leadcapture.outbox.queue import new_ref
@@ -31,9 +31,9 @@ def receive(
     A token that was received before, at this moment or in another process, changes nothing
     and gets the receipt that it got then.
     """
-    cap_hash = vault.keyed_hash("address", addresses.cap_key(submission.email))
+    cap_hash = vault.keyed_hash("address", addresses.cap_key(submission.lead_key))
     held = bool(submission.held_reason)
-    receipt = new_ref()
+    receipt = references.new_reference()
     # Sealing and hashing come first: from the first statement on, others wait for this one.
     lead_row = _lead_row(settings, submission, cap_hash, held, now)
     request_row = _request_row(vault, submission, receipt, now)
@@ -53,6 +53,7 @@ def receive(
         conditions=submission.conditions,
         language=submission.language,
         follow_ups=any(given.kind is ConsentKind.FOLLOW_UPS for given in submission.consents),
+        no_packet=submission.no_packet,
     )
     if held:
         letters = letters_due.letters_about_held(session, settings, occasion, now)
@@ -66,6 +67,7 @@ def receive(
             lead.id,
             "request_held" if held else "requested",
             now,
+            actor_id=submission.recorded_by,
             request_id=request_id,
             facts={"reason": reason} if held else {"channel": submission.channel},
         )
@@ -107,6 +109,7 @@ def release(
         conditions=tuple(answers["conditions"]),
         language=request.language,
         follow_ups=_agreed(session, request.id),
+        no_packet=request.packet_note,
     )
     letters = letters_due.letters_about(session, settings, occasion, now, alert=False)
     letters_due.queue_letters(session, vault, settings, letters, request.id, now)
@@ -218,7 +221,7 @@ def _lead_row(
 ) -> dict[str, Any]:
     return {
         "ref": new_ref(),
-        "address_key": addresses.address_key(submission.email),
+        "address_key": submission.lead_key,
         "cap_hash": cap_hash,
         "email": submission.email,
         "full_name": submission.full_name,
@@ -262,7 +265,7 @@ def _request_row(
         "answers": vault.seal("request", "answers", receipt, json.dumps(answers)),
         "screening": Screening.HELD if submission.held_reason else Screening.ACCEPTED,
         "held_reason": submission.held_reason,
-        "packet_note": "",
+        "packet_note": submission.no_packet,
         "created_at": now,
     }
 
@@ -287,6 +290,7 @@ def _write_consents(
             "language": given.language,
             "page": submission.page,
             "given_at": now,
+            "recorded_by_id": submission.recorded_by,
         }
         for given in submission.consents
     ]

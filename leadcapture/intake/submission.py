@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from leadcapture.intake import addresses
 from leadcapture.models import ConsentKind
 
 
@@ -24,6 +25,10 @@ class Submission:
     ``email`` is normalised, ``phone`` E.164 or None where it could not be read;
     ``conditions`` are topics of `CONDITIONS`. ``held_reason`` is what screening suspects,
     empty where it suspects nothing. ``touch`` holds the first and last touch.
+
+    What came by another way than a form may lack an ``email``: then ``person_key`` says whose it
+    is (`addresses.phone_key`, `addresses.nobody_key`). ``no_packet`` is the word why no packet
+    goes out because of it, ``recorded_by`` the id of the colleague who took it down.
     """
 
     token: str
@@ -44,6 +49,14 @@ class Submission:
     channel: str = "web"
     held_reason: str = ""
     touch: Mapping[str, Any] = field(default_factory=dict)
+    person_key: str = ""
+    no_packet: str = ""
+    recorded_by: int | None = None
+
+    @property
+    def lead_key(self) -> str:
+        """What its lead is found by."""
+        return self.person_key or addresses.address_key(self.email)
 
 
 @dataclass(frozen=True)

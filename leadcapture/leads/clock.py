@@ -22,7 +22,10 @@ from leadcapture.models.hours import ONLY
 
 # A change takes effect within this time in every process.
 FRESH_FOR = timedelta(seconds=10)
-CHANNELS = ("web", "embed", "api", "mail", "phone")
+CHANNELS = (
+    *("web", "embed", "api", "mail", "phone"),
+    *("walk_in", "event", "missed_call", "chat"),
+)
 
 _DAY = (time(8), time(17))
 WEEK: Week = (_DAY, _DAY, _DAY, _DAY, _DAY, (time(8), time(12)), None)

@@ -1,4 +1,4 @@
-"""Search: leads by the start of a name or address, or by digits of a telephone number.
+"""Search: leads by the start of a name or address, by digits of a telephone, by a reference.
 
 The index is the database's own full-text index: FTS5 on SQLite, a GIN index over tsvector on
 PostgreSQL. It is asked for whole prefixes of words, and for those that few leads have: a start
@@ -30,7 +30,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from leadcapture.models import Lead
+from leadcapture.leads.references import read_reference
+from leadcapture.models import Lead, Request
 
 # The words stay in the lead's row alone: the index refers to them (FTS5 external content).
 SQLITE_DDL = (
@@ -60,6 +61,13 @@ _IS_COMMON = 20
 _MOST_WORDS = 6
 _LONGEST_WORD = 60
 _PHONE = re.compile(r"[+\d\s().\-–/]+")
+# Letters to staff name the lead itself where they are about no request.
+_OF_REFERENCE = (
+    select(Request.lead_id)
+    .where(Request.receipt == bindparam("reference"))
+    .union_all(select(Lead.id).where(Lead.ref == bindparam("reference")))
+    .limit(1)
+)
 
 
 def install(connection: Connection) -> None:
@@ -81,9 +89,14 @@ def search_text(full_name: str, email: str, phone: str) -> str:
 def few(session: Session, typed: str) -> ColumnElement[bool] | None:
     """The condition on ``Lead.id`` that every word typed begins a word of the lead.
 
-    None where more than `FEW` match: then `test` is asked along the way. Text in which nothing can
-    be searched for matches nobody.
+    The reference of a request finds its lead alone. None where more than `FEW` match: then `test`
+    is asked along the way. Text in which nothing can be searched for matches nobody.
     """
+    reference = read_reference(typed)
+    if reference is not None:
+        lead_id = session.scalar(_OF_REFERENCE, {"reference": reference})
+        if lead_id is not None:
+            return Lead.id == lead_id
     terms = list(_terms(typed))
     if not terms:
         return false()

@@ -4,9 +4,10 @@ import enum
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from leadcapture.database import Instant, Model
+from leadcapture.models.staff import Staff
 from leadcapture.models.types import words
 
 
@@ -16,7 +17,11 @@ class ConsentKind(enum.StrEnum):
 
 
 class Consent(Model):
-    """One grant: kind, text version and hash, language, page and time; ``withdrawn_at`` ends it."""
+    """One grant: kind, text version and hash, language, page and time; ``withdrawn_at`` ends it.
+
+    ``recorded_by_id`` is who of the clinic heard it, where it was given aloud; ``page`` is then
+    the way in (``phone``, ``walk_in`` …).
+    """
 
     __tablename__ = "consent"
 
@@ -30,3 +35,6 @@ class Consent(Model):
     page: Mapped[str] = mapped_column(String(300), default="")
     given_at: Mapped[datetime] = mapped_column(Instant)
     withdrawn_at: Mapped[datetime | None] = mapped_column(Instant)
+    recorded_by_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+
+    recorded_by: Mapped[Staff | None] = relationship()

@@ -49,7 +49,9 @@ class Lead(Model):
     """A person who asked. ``ref`` is public and random; ``id`` stays inside.
 
     ``address_key`` is the address as it identifies a person (case folded); ``cap_hash`` the
-    keyed hash of it without its +tag, which caps and suppressions count by.
+    keyed hash of it without its +tag, which caps and suppressions count by. Who gave no address
+    has an empty ``email`` and is known by a telephone (``tel:+1305…``) or by nothing
+    (``none:`` and a word of its own): no address looks like either.
     ``waiting_since`` is when a person last asked and nobody has answered; None when nobody waits.
     ``first_response_due_at`` is when they should have heard from a person, ``warning_due_at`` when
     the next of the ``warnings`` goes to staff; both None until the clock has been read.

@@ -22,7 +22,10 @@ class Screening(enum.StrEnum):
 
 
 class Request(Model):
-    """One filled-in form. ``receipt`` is what the visitor holds; ``token`` makes it idempotent.
+    """One filled-in form, or what a colleague or a service took down of a call.
+
+    ``receipt`` is the reference that the person holds (`leads.references`); ``token`` makes it
+    idempotent.
 
     ``answers`` is sealed JSON with ``conditions`` (list of topics) and ``message``. It is
     bound to ``receipt``: open it with ``vault.open("request", "answers", receipt, answers)``.

@@ -14,7 +14,7 @@ def happened(entry: TimelineEntry) -> str:
     facts = entry.facts
     match entry.kind:
         case "requested":
-            return str(gettext("Asked for information"))
+            return str(_REQUESTED.get(str(facts.get("channel")), _FORM))
         case "request_held":
             return str(gettext("A request was held"))
         case "status_changed":
@@ -47,10 +47,19 @@ def happened(entry: TimelineEntry) -> str:
     return of(_HAPPENED, entry.kind)
 
 
+_FORM = lazy_gettext("Asked for information")
+_REQUESTED: Mapping[str, LazyString] = {
+    "phone": lazy_gettext("Asked by telephone"),
+    "walk_in": lazy_gettext("Came by and asked"),
+    "event": lazy_gettext("Asked at an event"),
+    "missed_call": lazy_gettext("Called, and nobody answered"),
+    "chat": lazy_gettext("Wrote in the chat"),
+}
 _HAPPENED: Mapping[str, LazyString] = {
     "request_released": lazy_gettext("Released the held request"),
     "request_discarded": lazy_gettext("Discarded the held request"),
     "address_confirmed": lazy_gettext("Confirmed the address"),
+    "address_given": lazy_gettext("Took down their address"),
     "packet_link_asked": lazy_gettext("Asked for a new link to the packet"),
     "packet_sent_again": lazy_gettext("Sent the packet again"),
     "unsubscribed": lazy_gettext("Asked for no more follow-ups"),

@@ -48,6 +48,10 @@ CHANNEL: Mapping[str, LazyString] = {
     "api": lazy_gettext("Another site"),
     "mail": lazy_gettext("Email"),
     "phone": lazy_gettext("Telephone"),
+    "walk_in": lazy_gettext("Walk-in"),
+    "event": lazy_gettext("Event"),
+    "missed_call": lazy_gettext("Missed call"),
+    "chat": lazy_gettext("Chat"),
 }
 
 CONTACT_BY: Mapping[str, LazyString] = {
@@ -94,6 +98,8 @@ PACKET_NOTE: Mapping[str, LazyString] = {
     "suppressed": lazy_gettext("No packet was sent: this address gets no mail from us."),
     "sent_today": lazy_gettext("No packet was sent: one went to this address today."),
     "sent_often": lazy_gettext("No packet was sent: this address got several this month."),
+    "no_address": lazy_gettext("No packet was sent: there is no address."),
+    "not_asked": lazy_gettext("No packet was sent: nobody has asked for it."),
 }
 
 
