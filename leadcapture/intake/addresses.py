@@ -10,7 +10,7 @@ _SURELY_THERE = "example.com"
 _DNS_SECONDS = 1.5
 
 # Where nearly everybody who mistypes a domain has their mailbox.
-_USUAL = (
+USUAL_DOMAINS = (
     "gmail.com",
     "hotmail.com",
     "yahoo.com",
@@ -88,9 +88,9 @@ def likely_meant(email: str) -> str | None:
     """The address that was probably meant, where the domain is one slip from a usual one."""
     local, _, domain = email.rpartition("@")
     domain = domain.casefold()
-    if domain in _USUAL or domain in _REAL:
+    if domain in USUAL_DOMAINS or domain in _REAL:
         return None
-    for usual in _USUAL:
+    for usual in USUAL_DOMAINS:
         if len(usual) >= _SHORTEST_GUESS and _is_slip(domain, usual):
             return f"{local}@{usual}"
     return None

@@ -45,6 +45,12 @@ def read_phone(typed: str, country: str = "") -> str | None:
     return None
 
 
+def international(phone: str) -> str:
+    """A number (E.164) in groups, with its country's code: ``+1 305-555-0100``."""
+    number = phonenumbers.parse(phone)
+    return phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL)
+
+
 def guess_zone(phone: str | None, country: str) -> str:
     """The IANA zone that a number (E.164) or else a country suggests; empty where none does."""
     number = phonenumbers.parse(phone) if phone else None

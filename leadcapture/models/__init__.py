@@ -18,6 +18,7 @@ from leadcapture.models.lead import Lead, LeadStatus
 from leadcapture.models.letter import LetterVersion
 from leadcapture.models.mention import Mention
 from leadcapture.models.message import Message, MessageKind, MessageState
+from leadcapture.models.notice_sender import NoticeKind, NoticeSender
 from leadcapture.models.pace import Pace
 from leadcapture.models.presence import Presence
 from leadcapture.models.request import Request, Screening
@@ -62,6 +63,8 @@ __all__ = [
     "Message",
     "MessageKind",
     "MessageState",
+    "NoticeKind",
+    "NoticeSender",
     "Pace",
     "Presence",
     "Recount",

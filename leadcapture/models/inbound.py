@@ -18,6 +18,7 @@ class InboundKind(enum.StrEnum):
     REPORT = "report"
     COMPLAINT = "complaint"
     ANSWER = "answer"
+    NOTICE = "notice"
     STRANGER = "stranger"
     OURS = "ours"
     AUTOMATIC = "automatic"
@@ -30,9 +31,9 @@ class InboundMail(Model):
 
     ``mail_id_hash`` is the keyed hash of its Message-ID, ``sha256`` that of its bytes as
     fetched. ``content`` is sealed JSON (``sender``, ``subject``, ``text``), bound to ``ref``;
-    only a stranger's mail has it: an answer's words stand on the lead's timeline, and every
-    mail itself stays in a folder of the mailbox. ``task_id`` names the task about it.
-    ``fetched_at``: when whoever files it fetched it.
+    only a stranger's mail has it: an answer's words stand on the lead's timeline, a notice's on
+    its request, and every mail itself stays in a folder of the mailbox. ``task_id`` names the
+    task about it. ``fetched_at``: when whoever files it fetched it.
     """
 
     __tablename__ = "inbound_mail"

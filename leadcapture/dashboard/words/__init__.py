@@ -5,6 +5,7 @@ from leadcapture.dashboard.words.exports import EXPORT_COLUMN, EXPORT_STATE
 from leadcapture.dashboard.words.reasons import HELD_REQUEST, REASON, TASK, why
 from leadcapture.dashboard.words.settings import (
     FORM_PART,
+    NOTICE,
     ROLE,
     ROLE_MEANS,
     TAG_COLOR,
@@ -46,6 +47,7 @@ __all__ = [
     "HELD_REQUEST",
     "LETTER",
     "MESSAGE_STATE",
+    "NOTICE",
     "PACKET_NOTE",
     "REASON",
     "ROLE",

@@ -66,6 +66,8 @@ _HAPPENED: Mapping[str, LazyString] = {
     "complained": lazy_gettext(
         "Called a letter of ours unwanted, says their mail provider; they get no mail any more"
     ),
+    "called_again": lazy_gettext("Called again, and nobody answered"),
+    "wrote_again": lazy_gettext("Wrote again in the chat"),
     "letter_delayed": lazy_gettext(
         "A letter is held up on its way; the mail server goes on trying"
     ),

@@ -9,6 +9,10 @@ HELD_REQUEST: Mapping[str, LazyString] = {
     "too_fast": lazy_gettext("Looks like a robot: the form was sent within seconds."),
     "links": lazy_gettext("Looks like advertising: the message is full of links."),
     "rate": lazy_gettext("Many requests came from this place at once."),
+    "mail_unread": lazy_gettext(
+        "A service told of a call or a chat, but not in a way that says whom to call. Open it and "
+        "read what it wrote."
+    ),
     "captcha": lazy_gettext("The puzzle was not solved."),
 }
 

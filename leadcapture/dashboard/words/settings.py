@@ -38,6 +38,11 @@ TAG_COLOR: Mapping[str, LazyString] = {
     "held": lazy_gettext("violet"),
 }
 
+NOTICE: Mapping[str, LazyString] = {
+    "call": lazy_gettext("missed calls"),
+    "chat": lazy_gettext("chats"),
+}
+
 FORM_PART: Mapping[str, LazyString] = {
     "headline": lazy_gettext("Headline of the form"),
     "intro": lazy_gettext("Words under the headline"),
@@ -62,6 +67,9 @@ _FIELD: Mapping[str, LazyString] = {
     "version": lazy_gettext("Version in use"),
     "color": lazy_gettext("Colour"),
     "offered": lazy_gettext("Offered"),
+    "address": lazy_gettext("It writes from"),
+    "kind": lazy_gettext("Its mails tell of"),
+    "language": lazy_gettext("People are answered in"),
 }
 
 _VALUE: Mapping[str, LazyString] = {
@@ -70,8 +78,11 @@ _VALUE: Mapping[str, LazyString] = {
     "closed": lazy_gettext("closed"),
     "open": lazy_gettext("open"),
     "withdrawn": lazy_gettext("withdrawn"),
+    "en": lazy_gettext("English"),
+    "es": lazy_gettext("Spanish"),
     **ROLE,
     **TAG_COLOR,
+    **NOTICE,
 }
 
 

@@ -48,8 +48,8 @@ class Mail:
     """One mail. ``sender`` is the plain address of From in lower case, or empty.
 
     ``threads`` are the Message-IDs that it answers to, the nearest first. ``text`` is what
-    its writer wrote, without the quoted original. ``is_automatic``: no person wrote it
-    (RFC 3834), so nothing may ever be sent because of it.
+    its writer wrote, without the quoted original, ``body`` all of it. ``is_automatic``: no
+    person wrote it (RFC 3834), so nothing may ever be sent because of it.
     """
 
     message_id: str
@@ -61,6 +61,7 @@ class Mail:
     text: str
     delivery: reports.Delivery | None = None
     complaint: reports.Complaint | None = None
+    body: str = ""
 
 
 def read_mail(content: bytes) -> Mail:
@@ -89,6 +90,7 @@ def _read(parsed: Parsed) -> Mail:
     if not parsed.keys():
         raise Unreadable("no header")
     sender = parseaddr(header(parsed, "From"))[1].strip().lower()
+    body = text.body_of(parsed)
     return Mail(
         message_id=next(iter(_MESSAGE_ID.findall(header(parsed, "Message-ID"))), ""),
         sender=sender if _ADDRESS.fullmatch(sender) else "",
@@ -96,7 +98,8 @@ def _read(parsed: Parsed) -> Mail:
         delivered_to=addresses_in(parsed, *_DELIVERED),
         threads=_threads(parsed),
         is_automatic=_is_automatic(parsed, sender),
-        text=text.own_words(text.body_of(parsed)),
+        text=text.own_words(body),
+        body=text.all_words(body),
         delivery=reports.delivery_of(parsed),
         complaint=reports.complaint_of(parsed),
     )

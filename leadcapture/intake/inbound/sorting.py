@@ -7,18 +7,23 @@ from sqlalchemy.orm import Session
 
 from leadcapture.intake.addresses import address_key
 from leadcapture.intake.inbound.mail import Mail
-from leadcapture.models import InboundKind, Lead, Message, MessageKind, Staff
+from leadcapture.intake.inbound.senders import ours, sender_of
+from leadcapture.models import InboundKind, Lead, Message, MessageKind, NoticeSender, Staff
 from leadcapture.outbox import envelope
 from leadcapture.settings import Settings
 
 
 @dataclass(frozen=True)
 class Sorted:
-    """What a mail was taken for, the message that it is about or answers, and whose it is."""
+    """What a mail was taken for, the message that it is about or answers, and whose it is.
+
+    ``sender`` is the service that sent a notice.
+    """
 
     kind: InboundKind
     message: Message | None = None
     lead: Lead | None = None
+    sender: NoticeSender | None = None
 
 
 def sort(session: Session, settings: Settings, mail: Mail) -> Sorted:
@@ -28,6 +33,10 @@ def sort(session: Session, settings: Settings, mail: Mail) -> Sorted:
         if message is None:
             return Sorted(InboundKind.UNPROVEN)
         return Sorted(_kind_of_report(mail), message, message.lead)
+    sender = sender_of(session, mail.sender) if mail.sender else None
+    if sender is not None and not _is_ours(session, settings, mail.sender):
+        # Before the rest, because no person writes such mails.
+        return Sorted(InboundKind.NOTICE, sender=sender)
     if mail.is_automatic:
         return Sorted(InboundKind.AUTOMATIC)
     if _is_ours(session, settings, mail.sender):
@@ -74,8 +83,7 @@ def _message(session: Session, ref: str | None) -> Message | None:
 
 def _is_ours(session: Session, settings: Settings, sender: str) -> bool:
     """True for our own addresses: what staff write to a patient is no patient's answer."""
-    ours = (settings.mail_from, settings.reply_to, settings.staff_alerts_to, settings.clinic.email)
-    if sender in {address.lower() for address in ours}:
+    if sender in ours(settings):
         return True
     return session.scalar(select(Staff.id).where(func.lower(Staff.email) == sender)) is not None
 

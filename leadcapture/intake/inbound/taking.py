@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from leadcapture.intake.inbound import answers
+from leadcapture.intake.inbound import answers, arrivals
 from leadcapture.intake.inbound.mail import Mail, message_id_of
 from leadcapture.intake.inbound.sorting import Sorted, sort
 from leadcapture.leads import stopping, timeline
@@ -109,6 +109,8 @@ def _follow_up(
         case InboundKind.ANSWER if found.lead:
             answer = answers.Answer(mail, found.lead, found.message, record.received_at)
             answers.take_answer(session, vault, settings, answer, now)
+        case InboundKind.NOTICE if found.sender:
+            arrivals.take_notice(session, vault, settings, found.sender, mail, record, now)
         case InboundKind.STRANGER:
             words = {"sender": mail.sender, "subject": mail.subject, "text": mail.text}
             record.content = vault.seal("inbound_mail", "content", record.ref, json.dumps(words))

@@ -12,8 +12,8 @@ _LONGEST_HTML = 100_000
 
 _INVISIBLE = {"script", "style", "title", "template", "svg"}
 _LINES = {
-    *("p", "div", "br", "tr", "li", "ul", "ol", "table", "h1", "h2", "h3", "h4", "hr", "pre"),
-    "blockquote",
+    *("p", "div", "br", "hr", "pre", "blockquote", "h1", "h2", "h3", "h4"),
+    *("ul", "ol", "li", "table", "tr", "td", "th"),
 }
 _TAG = re.compile(r"(</?[a-z0-9]+>)")
 _CONTROLS = re.compile(
@@ -72,14 +72,18 @@ def own_words(text: str) -> str:
     Where nothing would be left, everything is: somebody may have answered between the lines.
     At most 20,000 characters.
     """
-    text = text[: LONGEST * 5].replace("\r\n", "\n").replace("\r", "\n")
-    text = _CONTROLS.sub(" ", text).encode("utf-8", "replace").decode()
+    text = _printable(text[: LONGEST * 5])
     found = _ORIGINAL.search(text)
     above = text[: found.start()] if found and text[: found.start()].strip() else text
     above = _ATTRIBUTION.sub("", above)
     kept = [line.rstrip() for line in above.split("\n") if not line.lstrip().startswith(">")]
     own = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
     return (own or text.strip())[:LONGEST]
+
+
+def all_words(text: str) -> str:
+    """All of the text, quoted or not; at most 20,000 characters."""
+    return _printable(text[: LONGEST * 5]).strip()[:LONGEST]
 
 
 def is_stop(subject: str, text: str) -> bool:
@@ -111,6 +115,11 @@ def html_to_text(html: str) -> str:
         if "blockquote" in piece:
             quoted += -1 if piece.startswith("</") else 1
     return re.sub(r"\n{3,}", "\n\n", "\n".join(line.strip() for line in lines)).strip()
+
+
+def _printable(text: str) -> str:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROLS.sub(" ", text).encode("utf-8", "replace").decode()
 
 
 def _decoded(part: Parsed) -> str:
