@@ -41,6 +41,25 @@ def test_how_long_ago_is_told_as_babel_tells_it(
     )
 
 
+@pytest.mark.parametrize(
+    ("length", "told"),
+    [
+        (timedelta(seconds=44), "under a minute"),
+        (timedelta(seconds=45), "1 min"),
+        (timedelta(minutes=59, seconds=29), "59 min"),
+        (timedelta(minutes=59, seconds=45), "1 hr"),
+        (timedelta(hours=1, minutes=48), "1 hr 48 min"),
+        (timedelta(hours=1, minutes=59, seconds=40), "2 hr"),
+        (timedelta(hours=2, seconds=29), "2 hr"),
+        (timedelta(hours=9, minutes=59, seconds=50), "10 hr"),
+        (timedelta(hours=23, minutes=59, seconds=50), "1 day"),
+    ],
+)
+def test_a_length_of_time_never_has_sixty_minutes(app: Flask, length: timedelta, told: str) -> None:
+    with app.test_request_context("/?lang=en"):
+        assert times.span(length) == told
+
+
 def test_an_instant_is_told_in_its_minute_zone_and_language(app: Flask) -> None:
     with app.test_request_context("/?lang=en"):
         at = web.now()

@@ -42,8 +42,10 @@ def span(length: timedelta) -> str:
     """A length of time: ``12 min``, ``1 hr 48 min``, ``3 days``."""
     if length < _JUST_NOW:
         return str(gettext("under a minute"))
+    # To the minute before it is parted, or the last half of one would read as 60 min.
+    length = timedelta(minutes=round(length / timedelta(minutes=1)))
     hours, rest = divmod(length, timedelta(hours=1))
-    if not 1 <= hours < _EXACT_HOURS or rest < timedelta(minutes=1):
+    if not 1 <= hours < _EXACT_HOURS or not rest:
         return _in_words(length)
     whole = _in_words(timedelta(hours=hours))
     minutes = _in_words(rest)
