@@ -1,6 +1,7 @@
 """A page as a browser would read it, for tests that look at it without one."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -152,7 +153,13 @@ class Page(Element):
 
     def form(self, action: str = "") -> dict[str, list[str]]:
         """What a browser would post of the form whose action ends so, as it stands."""
-        return fields_of(self.form_element(action))
+        form = self.form_element(action)
+        fields = fields_of(form.all())
+        if form.get("id"):
+            # What stands elsewhere and names the form is posted with it.
+            for name, values in fields_of(self.find("", form=form.get("id"))).items():
+                fields.setdefault(name, []).extend(values)
+        return fields
 
     def form_element(self, action: str = "") -> Element:
         forms = [form for form in self.find("form") if form.get("action").endswith(action)]
@@ -237,14 +244,14 @@ class Page(Element):
         return [
             f"the form to {form.get('action')} posts no field"
             for form in self.find("form")
-            if form.get("method").lower() == "post" and not fields_of(form)
+            if form.get("method").lower() == "post" and not fields_of(form.all())
         ]
 
 
-def fields_of(form: Element) -> dict[str, list[str]]:
-    """What a browser would post of this form, untouched: names and values."""
+def fields_of(elements: Sequence[Element]) -> dict[str, list[str]]:
+    """What a browser would post of these, untouched: names and values."""
     fields: dict[str, list[str]] = {}
-    for element in form.all():
+    for element in elements:
         name, kind = element.get("name"), element.get("type")
         if not name or "disabled" in element.attributes:
             continue

@@ -89,8 +89,13 @@ def test_a_call_is_taken_down_by_keyboard_in_under_twenty_seconds(
 
         press("t")
         page.wait_for_url(f"**{NEW}")
-        press("Tab", *"3055550123", "Enter")
+        press("Tab", *"3055550123", "Tab")
         page.get_by_text("This telephone is on record").wait_for()
+        assert page.url.endswith(NEW), "while they speak, before anything is sent"
+        assert page.evaluate("document.activeElement.name") == "email"
+        assert_accessible(page)
+        press("Enter")
+        page.wait_for_url("**/desk/requests")
         assert page.evaluate("document.activeElement.name") == "person"
         assert_accessible(page)
         press(" ", "Enter")
@@ -303,3 +308,21 @@ def test_a_reference_is_short_forgiving_and_finds_its_lead(
     assert old.receipt in client.page(f"/thanks/{old.receipt}").main_text
     assert said in rosa.page(f"/desk/leads/{request.lead.ref}").main_text
     assert references.read_reference("ABCDEFGHU") is None
+
+
+def test_a_call_taken_down_past_the_session_is_kept(
+    sign_in: SignIn, session: Session, client: Visitor
+) -> None:
+    """AX-03: it comes back whole after signing in, and what it carries for us is not shown."""
+    page = sign_in().page(NEW)
+    typed = {"full_name": "Ana Mora", "phone": PHONE_TYPED, "conditions": ["other"], "agreed": "y"}
+    lost = client.send(page, "/desk/requests", **typed, note="after five")
+    assert lost.location == "/sign-in"
+    assert session.scalar(select(func.count()).select_from(Request)) == 0
+    email = session.scalars(select(Staff.email)).one()
+    client.send(client.page("/sign-in"), "/sign-in", email=email, password=PASSWORD)
+    kept = client.page("/desk/kept")
+    token = page.form("/desk/requests")["token"][0]
+    assert "Ana Mora" in kept.main_text and token not in kept.main_text
+    client.send(kept, "/desk/requests")
+    assert only_request(session).lead.full_name == "Ana Mora"

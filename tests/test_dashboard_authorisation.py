@@ -91,6 +91,7 @@ WHO = {
     "dashboard.request_decision": CARE,
     "dashboard.request_new": STAFF,
     "dashboard.requests": STAFF,
+    "dashboard.request_people": STAFF,
     "dashboard.mail_opening": CARE,
     "dashboard.inbound_mail": CARE,
     "dashboard.outbox_release": CARE,

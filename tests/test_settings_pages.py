@@ -35,7 +35,8 @@ ACCOUNTS = "/desk/settings/accounts"
 SOURCES = "/desk/settings/sources"
 TAGS = "/desk/settings/tags"
 TEXTS = "/desk/settings/texts"
-PAGES = (ACCOUNTS, SOURCES, TAGS, TEXTS, f"{TEXTS}/version?language=es&number=0")
+SERVICES = "/desk/settings/services"
+PAGES = (ACCOUNTS, SOURCES, SERVICES, TAGS, TEXTS, f"{TEXTS}/version?language=es&number=0")
 
 SignIn = Callable[..., tuple[Visitor, Staff]]
 

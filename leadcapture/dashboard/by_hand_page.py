@@ -120,6 +120,15 @@ def requests() -> ResponseReturnValue:
     return redirect(url_for("dashboard.lead", ref=kept.ref), 303)
 
 
+@blueprint.post("/requests/people")
+@staff_only(*EVERYONE)
+def request_people() -> ResponseReturnValue:
+    """Whose the typed telephone is, as a part of the page; nothing where it is nobody's yet."""
+    typed = Typed.sent()
+    people = _people(typed, None, "")
+    return render_template("dashboard/_people.html", **_who(typed, people)) if people else ""
+
+
 def _keep(typed: Typed, token: str, email: str, has_spoken: bool) -> Lead:
     # Rolled back first: the try before may have ended half-way. The token makes a repetition
     # the same request.
@@ -249,6 +258,17 @@ def _told(typed: Typed, lead: Lead, has_spoken: bool) -> str:
     return f"{kept} {told}".strip()
 
 
+def _who(typed: Typed, people: Sequence[Lead]) -> dict[str, Any]:
+    """What the part of the page about known people is made of."""
+    asks = bool(people) and not typed.person
+    return {
+        "typed": typed,
+        "people": people,
+        "asks_who": asks,
+        "somebody_else": _SOMEBODY_ELSE,
+    }
+
+
 def _show(
     typed: Typed,
     problems: Mapping[str, str] | None = None,
@@ -259,11 +279,9 @@ def _show(
         typed = replace(typed, token=form_token.issue(web.settings().secret_key, web.now()))
     page = render_template(
         "dashboard/by_hand.html",
-        typed=typed,
         problems=problems or {},
-        people=people,
-        asks_who=status is HTTPStatus.CONFLICT,
-        somebody_else=_SOMEBODY_ELSE,
+        **_who(typed, people),
+        must_choose=status is HTTPStatus.CONFLICT,
         languages=web.LANGUAGES,
         conditions=CONDITIONS,
         aloud={language: text_read_aloud(language).text for language in web.LANGUAGES},

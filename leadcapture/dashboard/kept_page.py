@@ -18,6 +18,8 @@ from leadcapture.database import db
 from leadcapture.models import Lead
 
 _SHORT = 60
+# What a form carries for us, not for whoever wrote it.
+_OURS = ("version", "back", "kept", "token", "email_looked_at", "person")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,11 @@ def kept() -> ResponseReturnValue:
         flash(gettext("Nothing is kept for you any more."))
         return redirect(url_for("dashboard.now"), 303)
     return render_template(
-        "dashboard/kept.html", kept=found, fields=_sort(found.fields), lead=_lead_of(found.path)
+        "dashboard/kept.html",
+        kept=found,
+        fields=_sort(found.fields),
+        ours=_OURS,
+        lead=_lead_of(found.path),
     )
 
 
@@ -66,4 +72,8 @@ def _sort(fields: Sequence[tuple[str, str]]) -> Sorted:
 
 
 def _is_written(name: str, value: str) -> bool:
-    return bool(value) and (name == "note" or "\n" in value or len(value) > _SHORT)
+    return (
+        bool(value)
+        and name not in _OURS
+        and (name == "note" or "\n" in value or len(value) > _SHORT)
+    )
