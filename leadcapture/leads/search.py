@@ -92,11 +92,9 @@ def few(session: Session, typed: str) -> ColumnElement[bool] | None:
     The reference of a request finds its lead alone. None where more than `FEW` match: then `test`
     is asked along the way. Text in which nothing can be searched for matches nobody.
     """
-    reference = read_reference(typed)
-    if reference is not None:
-        lead_id = session.scalar(_OF_REFERENCE, {"reference": reference})
-        if lead_id is not None:
-            return Lead.id == lead_id
+    alone = _by_reference(session, typed)
+    if alone is not None:
+        return alone
     terms = list(_terms(typed))
     if not terms:
         return false()
@@ -107,9 +105,18 @@ def few(session: Session, typed: str) -> ColumnElement[bool] | None:
 
 def test(session: Session, typed: str) -> ColumnElement[bool]:
     """The same as a look at the words of the lead itself, which needs no index."""
+    alone = _by_reference(session, typed)
+    if alone is not None:
+        return alone
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     terms = list(_terms(typed))
     return _look(Lead.search_text, terms, is_sqlite) if terms else false()
+
+
+def _by_reference(session: Session, typed: str) -> ColumnElement[bool] | None:
+    reference = read_reference(typed)
+    lead_id = session.scalar(_OF_REFERENCE, {"reference": reference}) if reference else None
+    return Lead.id == lead_id if lead_id is not None else None
 
 
 def _look(words: Any, terms: list[tuple[str, ...]], is_sqlite: bool) -> ColumnElement[bool]:
