@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from leadcapture.database import open_session
@@ -312,6 +313,34 @@ def test_a_worker_that_heard_the_250_too_late_leaves_the_letter_to_the_next(
     fresh = claim(session, clock.now)
     assert not claims.note_sent(session.connection(), stale, clock.now)
     assert claims.declare_intent(session.connection(), fresh, "0" * 64, clock.now)
+
+
+def test_a_letter_that_was_taken_is_written_down_though_nobody_can_say_whether_to_go_on(
+    engine: Engine,
+    session: Session,
+    settings: Settings,
+    vault: Vault,
+    clock: Clock,
+    office: PostOffice,
+) -> None:
+    """DD-06: the question goes to a database that restarts; the outcome waits for it."""
+    message = a_packet(session, values=VALUES)
+    session.commit()
+    asked = []
+
+    def stopping() -> bool:
+        asked.append(True)
+        if len(asked) > 1:
+            raise OperationalError("SELECT", {}, Exception("the server closed the connection"))
+        return False
+
+    relay = RelaySession(settings.relay, "clinic.example")
+    dispatcher = Dispatcher(engine, settings, vault, relay, clock)
+    assert dispatcher.send_due(stopping=stopping) == 1
+    dispatcher.close()
+    session.refresh(message)
+    assert message.state is MessageState.SENT
+    assert office.copies() == {message.mail_id: 1}
 
 
 def test_a_stop_that_commits_before_the_intent_wins(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, update
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from leadcapture.database import database_now, own_moment, reading
@@ -65,7 +65,7 @@ class Dispatcher:
             while message is not None:
                 tried += 1
                 is_last = tried == limit
-                message = self._send(message, lambda: is_last or stopping())  # noqa: B023
+                message = self._send(message, lambda: is_last or _ends(stopping))  # noqa: B023
             return tried
         finally:
             self._let_go()
@@ -276,6 +276,14 @@ class Dispatcher:
 
     def _now(self, session: Session) -> datetime:
         return self.clock() if self.clock else database_now(session)
+
+
+def _ends(stopping: Callable[[], bool]) -> bool:
+    """True also where nobody can say: what is in hand is settled, and nothing more is begun."""
+    try:
+        return stopping()
+    except SQLAlchemyError:
+        return True
 
 
 def _stopped(session: Session, now: datetime) -> policy.Refusal | None:
