@@ -4,17 +4,18 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given
 from hypothesis import settings as choices
 from hypothesis import strategies as st
-from sqlalchemy import Engine, delete, select, text, update
+from sqlalchemy import Engine, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from leadcapture.database import open_session
-from leadcapture.models import AuditEntry, Gate, Message, MessageState, Task
+from leadcapture.models import AuditEntry, Gate, Lead, Message, MessageState, Task
 from leadcapture.outbox import audit, gates
 from leadcapture.outbox.audit import GENESIS, Fault, Flaw, Head, Keeper
 from leadcapture.settings import Settings
@@ -277,3 +278,36 @@ def test_what_staff_do_is_on_record_and_never_what_they_read(
         ("gate_opened", rosa.id, "queue"),
     ]
     assert {entry.reason for entry in entries} == {""}
+
+
+def test_a_page_that_refreshes_itself_is_one_view_an_hour(
+    app: Flask, client: Visitor, session: Session, clock: Clock
+) -> None:
+    """PR-09, AB-09: saying so hides nothing, because the first view is on record in any case."""
+    with app.app_context():
+        rosa = a_staff_member(session)
+    lead, other = a_lead(session), a_lead(session)
+    session.commit()
+    client.send(client.page("/sign-in"), "/sign-in", email=rosa.email, password=PASSWORD)
+
+    def views(of: Lead) -> int:
+        session.expire_all()
+        known = select(func.count()).where(AuditEntry.subject == of.ref)
+        return session.scalar(known) or 0
+
+    def refresh(of: Lead) -> None:
+        headers = {"X-Live": "1"}
+        assert client.get(f"/desk/leads/{of.ref}", headers=headers).status_code == 200
+
+    for _ in range(3):
+        refresh(lead)
+    assert views(lead) == 1
+    client.page(f"/desk/leads/{lead.ref}")
+    assert views(lead) == 2
+    refresh(other)
+    assert views(other) == 1
+    for _ in range(5):
+        clock.advance(timedelta(minutes=13))
+        client.page("/desk/")
+        refresh(lead)
+    assert views(lead) == 3

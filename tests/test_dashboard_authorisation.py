@@ -47,6 +47,7 @@ WHO = {
     "dashboard.saved_views": STAFF,
     "dashboard.saved_views_new": STAFF,
     "dashboard.saved_view": STAFF,
+    "dashboard.saved_view_list": STAFF,
     "dashboard.saved_view_removal": STAFF,
     "dashboard.status": STAFF,
     "dashboard.calls": STAFF,

@@ -344,6 +344,16 @@ def test_a_view_is_kept_shared_renamed_and_let_go(
     assert "by Rosa Alvarado" in other.page("/desk/views").main_text
     assert other.post(f"/desk/views/{view.ref}/removal", data=stolen).status_code == 403
     assert "Mornings!" in other.page("/desk/leads").main_text
+    closed = desk.page("/desk/leads?status=closed")
+    took = other.post(f"/desk/views/{view.ref}/list", data=stolen | {"list": "status=patient"})
+    assert took.status_code == 403
+    replaced = desk.page(desk.send(closed, f"/views/{view.ref}/list").location)
+    assert "“Mornings!” keeps this list now." in replaced.text
+    session.expire_all()
+    assert view.words == {"status": ["closed"]}
+    desk.send(replaced, f"/views/{view.ref}/list")
+    session.expire_all()
+    assert view.words == {"status": ["new"], "sort": ["name"]}
     gone = desk.send(desk.page("/desk/views"), "/removal")
     back = desk.page(gone.location)
     assert "No lead was touched." in back.text and back.form("/desk/views")["name"] == ["Mornings!"]
@@ -423,7 +433,7 @@ def test_a_bulk_form_without_its_parts_keeps_what_was_ticked_and_asks(
     assert lead.status is LeadStatus.NEW
 
 
-def test_at_most_500_are_changed_at_once_and_the_message_says_so(
+def test_500_are_changed_at_a_time_and_the_message_goes_on_to_the_next(
     desk: Visitor, session: Session
 ) -> None:
     first = a_lead(session)
@@ -438,10 +448,34 @@ def test_at_most_500_are_changed_at_once_and_the_message_says_so(
     sent = desk.send(desk.page("/desk/leads"), "/acts", which="all", act="assign:me")
     page = desk.page(sent.location)
     assert "500 leads belong to Rosa Alvarado now." in page.main_text
-    assert "do the same again" in page.text
+    assert "More may match further on." in page.text
     owned = select(func.count()).select_from(Lead).where(Lead.owner_id.is_not(None))
     assert session.scalar(owned) == bulk.MOST
     assert len(session.scalars(select(BulkAct)).one().changed) == bulk.MOST
+    page = desk.page(desk.send(page, "/acts").location)
+    assert "1 lead belongs to Rosa Alvarado now." in page.main_text
+    assert session.scalar(owned) == bulk.MOST + 1
+    assert "More may match further on." not in page.text
+
+
+def test_a_walk_that_ends_early_says_so_and_goes_on(
+    desk: Visitor, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever matches far down an order is not passed over in silence."""
+    monkeypatch.setattr(listing, "FEW", 1)
+    monkeypatch.setattr(listing, "REACH", 3)
+    monkeypatch.setattr(bulk, "_STEPS", 1)
+    for number in range(8):
+        at = TUESDAY_MORNING - timedelta(minutes=number)
+        a_lead(session, last_request_at=at, language="es" if number > 5 else "en")
+    wish = {"which": "all", "act": "assign:me", "list": "language=es"}
+    page = desk.page(desk.send(desk.page("/desk/leads"), "/acts", **wish).location)
+    told = []
+    for _ in range(3):
+        told.append(("Nothing was changed." in page.text, "More may match" in page.text))
+        if "More may match" in page.text:
+            page = desk.page(desk.send(page, "/acts").location)
+    assert told == [(True, True), (True, True), (False, False)]
 
 
 def test_a_tag_is_one_word_whatever_its_case(session: Session) -> None:

@@ -43,7 +43,7 @@ def end_idle_session() -> None:
         logout_user()
         session.clear()
         flash(gettext("You were signed out because nothing had been done for a while."), "kept")
-    elif not _is_by_itself() and now - session.get(_SEEN, 0) >= _EXACT_TO:
+    elif not is_by_itself() and now - session.get(_SEEN, 0) >= _EXACT_TO:
         session.setdefault(_BEGAN, now)
         session[_SEEN] = now
 
@@ -62,6 +62,13 @@ def sign_of_life() -> ResponseReturnValue:
     return jsonify(left=_left(_seconds(web.now())))
 
 
+def is_by_itself() -> bool:
+    """True of what the script of an open page asks without anybody's doing."""
+    return _BY_ITSELF in request.headers or (
+        request.endpoint == "accounts.time_left" and request.method == "GET"
+    )
+
+
 def _begin(_app: Flask, **_who: object) -> None:
     session[_BEGAN] = session[_SEEN] = _seconds(web.now())
 
@@ -72,12 +79,6 @@ def _left(now: int) -> int:
     since_seen = now - session.get(_SEEN, now)
     since_began = now - session.get(_BEGAN, now)
     return int(min((idle or longest) - since_seen, longest - since_began))
-
-
-def _is_by_itself() -> bool:
-    return _BY_ITSELF in request.headers or (
-        request.endpoint == "accounts.time_left" and request.method == "GET"
-    )
 
 
 def _seconds(at: datetime) -> int:

@@ -14,7 +14,7 @@ from leadcapture.dashboard import words
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.list_words import Shown, asker, read_query
 from leadcapture.database import db
-from leadcapture.leads import bulk, tags
+from leadcapture.leads import bulk, listing, tags
 from leadcapture.leads.bulk import Act, Wish
 from leadcapture.leads.filters import LISTED, ME
 from leadcapture.leads.pipeline import ClosedReason
@@ -27,43 +27,47 @@ _PAGES = ("dashboard.leads", "dashboard.pipeline")
 
 @dataclass(frozen=True)
 class Done:
-    """The message after an act: a sentence, whom it did not reach and why, and if undo is there."""
+    """The message after an act: a sentence, whom it did not reach and why, and if undo is there.
+
+    ``then`` is where the act can go on, where more leads may match; ``again`` is the act.
+    """
 
     ref: str
     sentence: str
     refused: Sequence[tuple[Lead, str]]
     not_told: int
     can_undo: bool
+    then: str = ""
+    again: str = ""
 
 
 @blueprint.post("/leads/acts")
 @staff_only(*EVERYONE)
 def acts() -> ResponseReturnValue:
-    """Do one thing to the leads that were chosen, or to all of the filter, 500 at most."""
+    """Do one thing to the leads that were chosen, or to all of the filter, 500 at a time."""
     shown = read_query(request.form.get("list", ""))
-    wish = read_wish(request.form.get("act", ""))
+    typed = request.form.get("act", "")
+    wish = read_wish(typed)
     refs = request.form.getlist("lead")
     of_all = request.form.get("which") == "all"
     if wish is None:
         return _ask_again(shown, gettext("Choose what to do with them."))
     if not refs and not of_all:
         return _ask_again(shown, gettext("Choose the leads first: tick their rows."))
-    more = len(set(refs)) > bulk.MOST
-    if of_all:
-        leads, more = bulk.leads_of_filter(db.session(), shown.filters, asker(), shown.order)
-    else:
-        leads = bulk.leads_by_ref(db.session(), refs)
-    act = bulk.carry_out(db.session(), leads, wish, me().id, web.now())
-    db.session.commit()
-    if more:
-        flash(
-            gettext(
-                "%(most)s at once are the most. There are more that match: do the same again "
-                "for the next ones.",
-                most=bulk.MOST,
-            )
+    if not of_all:
+        act = bulk.carry_out(
+            db.session(), bulk.leads_by_ref(db.session(), refs), wish, me().id, web.now()
         )
-    return redirect(shown.href(done=act.ref), 303)
+        db.session.commit()
+        if len(set(refs)) > bulk.MOST:
+            flash(gettext("%(most)s at once are the most: tick the others anew.", most=bulk.MOST))
+        return redirect(shown.href(done=act.ref), 303)
+    key = listing.read_key(request.form.get("from", ""))
+    chosen = bulk.leads_of_filter(db.session(), shown.filters, asker(), shown.order, key)
+    act = bulk.carry_out(db.session(), chosen.leads, wish, me().id, web.now())
+    db.session.commit()
+    more = {"then": str(chosen.then), "again": typed} if chosen.then else {}
+    return redirect(shown.href(done=act.ref, **more), 303)
 
 
 @blueprint.post("/acts/<ref>/undoing")
@@ -111,6 +115,8 @@ def done() -> Done | None:
         refused=[(leads[line[0]], _why(line)) for line in told if line[0] in leads],
         not_told=len(act.refused) - len(told),
         can_undo=act.undone_at is None and bool(act.changed),
+        then=request.args.get("then", "") if act.undone_at is None else "",
+        again=request.args.get("again", ""),
     )
 
 

@@ -1,9 +1,12 @@
 """The list of leads: searched, filtered, ordered, in one's own columns, page by key."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from flask import redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from leadcapture.accounts.access import EVERYONE, me, staff_only
+from leadcapture.accounts.access import EVERYONE, RoleName, me, staff_only
 from leadcapture.dashboard import bulk_acts
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.list_words import Shown, asker, chips, choices, read_query, read_shown
@@ -75,6 +78,8 @@ def show_list(
         steps=next_steps(session, page.leads) if "next" in columns else {},
         views=saved,
         current=current,
+        replaced=_replaced(saved),
+        replaceable=[view for view in saved if view is not current and _may_change(view)],
         me=me(),
         most=MOST,
         reasons=list(ClosedReason),
@@ -84,6 +89,28 @@ def show_list(
         chosen=chosen,
     )
     return made, 422 if problem else 200
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A view that keeps another list since a moment, with what it kept before."""
+
+    view: SavedView
+    was: str
+    wore: str
+
+
+def _replaced(saved: Sequence[SavedView]) -> Replaced | None:
+    if "was" not in request.args:
+        return None
+    view = next((each for each in saved if each.ref == request.args.get("view")), None)
+    if view is None or not _may_change(view):
+        return None
+    return Replaced(view, request.args["was"], request.args.get("wore", ""))
+
+
+def _may_change(view: SavedView) -> bool:
+    return view.owner_id == me().id or me().has_role(RoleName.ADMIN)
 
 
 def _is_shown(view: SavedView, shown: Shown) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload, lazyload
 
 from leadcapture import web
+from leadcapture.accounts import idle
 from leadcapture.accounts.access import EVERYONE, me, staff_only
 from leadcapture.dashboard.answers import Answers, open_answers, open_note, open_task
 from leadcapture.dashboard.blueprint import blueprint
@@ -60,7 +61,9 @@ def find_lead(ref: str) -> Lead:
 def lead(ref: str) -> ResponseReturnValue:
     """The lead's page. That it was opened is on record before anything of it is shown."""
     found = find_lead(ref)
-    record_view(db.engine, me().id, found.ref, web.now())
+    record_view(
+        db.session(), db.engine, me().id, found.ref, web.now(), refreshes=idle.is_by_itself()
+    )
     mentions.open_mentions(db.session(), db.engine, me().id, found.id, web.now())
     return show_lead(found)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -41,6 +41,11 @@ class Shown:
         """The address of this list, or with ``more`` of a page of it."""
         given = dict(self.words) | {name: value for name, value in more.items() if value}
         return url_for(endpoint, **given)
+
+    @property
+    def query(self) -> str:
+        """What stands in the address after the question mark."""
+        return urlencode(self.words, doseq=True)
 
     @property
     def words(self) -> Mapping[str, Sequence[str]]:

@@ -1,8 +1,10 @@
 """Now: who waits for a person, and what waits for a decision."""
 
 from collections.abc import Sequence
+from datetime import datetime, time, timedelta
 from itertools import groupby
 from operator import attrgetter
+from zoneinfo import ZoneInfo
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -37,6 +39,7 @@ def now() -> ResponseReturnValue:
     )
     # The queue itself shows who is late: the tasks that say so would say it twice.
     tasks = decisions.open_tasks(db.session(), but=watch.KINDS)
+    midnight = _midnight(at)
     return render_template(
         "dashboard/now.html",
         queue=queue,
@@ -53,7 +56,10 @@ def now() -> ResponseReturnValue:
         held=decisions.held_requests(db.session()),
         held_count=decisions.count_held(db.session()),
         letters=decisions.stuck_letters(db.session()),
-        tasks=tasks,
+        overdue=[task for task in tasks if task.due_at < at],
+        today=[task for task in tasks if at <= task.due_at < midnight],
+        later=[task for task in tasks if task.due_at >= midnight],
+        later_count=decisions.count_tasks_after(db.session(), midnight, but=watch.KINDS),
         mails=mails_of(tasks),
         open_task=open_task,
         mentions=mentions.unopened(db.session(), me().id),
@@ -85,6 +91,12 @@ def assignee(ref: str) -> ResponseReturnValue:
     told = gettext("%(lead)s belongs to %(colleague)s now.", lead=lead.full_name, colleague=to.name)
     flash(told if moved else gettext("Nothing changed: a colleague may have been quicker."))
     return redirect(url_for("dashboard.now"), 303)
+
+
+def _midnight(at: datetime) -> datetime:
+    """When the clinic's day ends."""
+    zone = ZoneInfo(web.settings().clinic.time_zone)
+    return datetime.combine(at.astimezone(zone).date() + timedelta(days=1), time(), zone)
 
 
 def _just_done() -> Task | None:

@@ -61,6 +61,20 @@ def saved_view(ref: str) -> ResponseReturnValue:
     return redirect(url_for("dashboard.saved_views"), 303)
 
 
+@blueprint.post("/views/<ref>/list")
+@staff_only(*EVERYONE)
+def saved_view_list(ref: str) -> ResponseReturnValue:
+    """Let a view keep the list that is shown, with its columns; what it kept can be taken back."""
+    view = _mine(ref)
+    shown = read_query(request.form.get("list", ""))
+    columns = views.ordered(request.form.get("columns", "").split(","))
+    before = {"was": read_shown(view.words).query or "sort=asked", "wore": ",".join(view.columns)}
+    views.replace_list(view, shown.words, columns or view.columns, web.now())
+    db.session.commit()
+    flash(gettext("“%(name)s” keeps this list now.", name=view.name))
+    return redirect(shown.href(view=view.ref, **before), 303)
+
+
 @blueprint.post("/views/<ref>/removal")
 @staff_only(*EVERYONE)
 def saved_view_removal(ref: str) -> ResponseReturnValue:

@@ -4,7 +4,6 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -16,6 +15,7 @@ from leadcapture.models import BulkAct, Lead, LeadStatus, Staff, Tag
 from leadcapture.outbox.queue import new_ref
 
 MOST = 500
+_STEPS = 20
 
 
 class Act(enum.StrEnum):
@@ -59,17 +59,33 @@ def leads_by_ref(session: Session, refs: Sequence[str]) -> Sequence[Lead]:
     ).all()
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Leads of a filter, locked; ``then`` is where to go on, where more of them may follow."""
+
+    leads: Sequence[Lead]
+    then: listing.Key | None
+
+
 def leads_of_filter(
-    session: Session, filters: Filters, asker: Asker, order: listing.Order
-) -> tuple[Sequence[Lead], bool]:
-    """The first `MOST` leads of a filter, locked, and whether there are more."""
+    session: Session,
+    filters: Filters,
+    asker: Asker,
+    order: listing.Order,
+    key: listing.Key | None = None,
+) -> Chosen:
+    """The next `MOST` leads of a filter from ``key`` on: fewer where few match along the way.
+
+    It ends after twenty steps, which look through some 200,000 leads.
+    """
     refs: list[str] = []
-    # So many steps look at millions of leads; whoever filters for so few uses the search.
-    for batch in islice(listing.matching_refs(session, filters, asker, order, MOST + 1), 20):
-        refs += batch
-        if len(refs) > MOST:
+    for _ in range(_STEPS):
+        step = listing.page(session, filters, asker, order, key, MOST - len(refs))
+        refs += [lead.ref for lead in step.leads]
+        key = step.after or step.further
+        if key is None or len(refs) == MOST:
             break
-    return leads_by_ref(session, refs[:MOST]), len(refs) > MOST
+    return Chosen(leads_by_ref(session, refs), key)
 
 
 def carry_out(
@@ -158,7 +174,8 @@ def _tag(
     else:
         tags.take_off(session, wish.tag.id, ids)
     kind = "tag_added" if adds else "tag_removed"
-    _tell(session, changed, kind, {"tag": wish.tag.name}, actor_id, now)
+    # By its reference: the name may change, and stands in one place alone.
+    _tell(session, changed, kind, {"tag_ref": wish.tag.ref}, actor_id, now)
     return changed, refused
 
 

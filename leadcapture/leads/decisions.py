@@ -92,6 +92,16 @@ def open_tasks(session: Session, but: Sequence[str] = ()) -> Sequence[Task]:
     ).all()
 
 
+def count_tasks_after(session: Session, moment: datetime, but: Sequence[str] = ()) -> int:
+    """How many open tasks are due after this moment, counted to a thousand at most."""
+    later = (
+        select(Task.id)
+        .where(Task.done_at.is_(None), Task.due_at >= moment, Task.kind.not_in(but))
+        .limit(COUNTED)
+    )
+    return session.scalar(select(func.count()).select_from(later.subquery())) or 0
+
+
 def finish_task(session: Session, task: Task, actor_id: int, now: datetime) -> bool:
     """Tick a task off; False where somebody has already."""
     done = _finish(session, Task.id == task.id, now)

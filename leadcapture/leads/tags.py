@@ -34,6 +34,11 @@ def find_tag(session: Session, ref: str) -> Tag | None:
     return session.scalar(select(Tag).where(Tag.ref == ref))
 
 
+def names(session: Session) -> Mapping[str, str]:
+    """The name of each tag, archived or not, by its public reference."""
+    return {row.ref: row.name for row in session.execute(select(Tag.ref, Tag.name))}
+
+
 def count_uses(session: Session, tags: Collection[Tag], most: int = 1_000) -> Mapping[int, int]:
     """How many leads carry each tag, by its id, counted to ``most`` at most."""
     if not tags:
@@ -147,7 +152,7 @@ def tag_lead(session: Session, lead: Lead, tag: Tag, actor_id: int, now: datetim
     if carriers(session, tag.id, [lead]):
         return False
     put_on(session, tag.id, [lead.id])
-    facts = {"tag": tag.name}
+    facts = {"tag_ref": tag.ref}
     timeline.record(session, lead.id, "tag_added", now, actor_id=actor_id, facts=facts)
     return True
 
@@ -156,7 +161,7 @@ def untag_lead(session: Session, lead: Lead, tag: Tag, actor_id: int, now: datet
     """Take the tag off a lead and tell its timeline; False where it does not carry it."""
     if not take_off(session, tag.id, [lead.id]):
         return False
-    facts = {"tag": tag.name}
+    facts = {"tag_ref": tag.ref}
     timeline.record(session, lead.id, "tag_removed", now, actor_id=actor_id, facts=facts)
     return True
 

@@ -15,16 +15,39 @@ VIEWED = "lead_viewed"
 ALERT = "many_views"
 MANY = 200
 """More views of leads by one person in an hour are a reason to ask them (AB-09)."""
+SITTING = timedelta(hours=1)
+# As a literal, so that PostgreSQL sees that the index of views alone will do.
+_IS_VIEW = AuditEntry.act == literal_column(f"'{VIEWED}'")
 
 
-def record_view(engine: Engine, actor_id: int, lead_ref: str, now: datetime) -> None:
+def record_view(
+    session: Session,
+    engine: Engine,
+    actor_id: int,
+    lead_ref: str,
+    now: datetime,
+    refreshes: bool = False,
+) -> None:
     """Write the view down, in a transaction of its own, before the page is made.
 
     A page that only reads holds no lock to write on SQLite, so it cannot write this itself;
-    where this fails, nothing is shown.
+    where this fails, nothing is shown. An open page that ``refreshes`` itself is one view for each
+    `SITTING`; that it says so counts for nothing where no view is on record.
     """
+    if refreshes and _is_on_record(session, actor_id, lead_ref, now):
+        return
     # A fresh context, because the page has said in its own that it only reads.
     Context().run(_record, engine, actor_id, lead_ref, now)
+
+
+def _is_on_record(session: Session, actor_id: int, lead_ref: str, now: datetime) -> bool:
+    known = select(AuditEntry.id).where(
+        _IS_VIEW,
+        AuditEntry.at > now - SITTING,
+        AuditEntry.actor_id == actor_id,
+        AuditEntry.subject == lead_ref,
+    )
+    return session.scalar(known.limit(1)) is not None
 
 
 def _record(engine: Engine, actor_id: int, lead_ref: str, now: datetime) -> None:
@@ -35,11 +58,9 @@ def _record(engine: Engine, actor_id: int, lead_ref: str, now: datetime) -> None
 
 def watch_views(session: Session, now: datetime) -> None:
     """Raise an alert about each person who opened more than `MANY` leads in the past hour."""
-    # As a literal, so that PostgreSQL sees that the index of views alone will do.
-    viewed = AuditEntry.act == literal_column(f"'{VIEWED}'")
     busy = (
         select(AuditEntry.actor_id)
-        .where(viewed, AuditEntry.at > now - timedelta(hours=1))
+        .where(_IS_VIEW, AuditEntry.at > now - timedelta(hours=1))
         .group_by(AuditEntry.actor_id)
         .having(func.count() > MANY)
     )

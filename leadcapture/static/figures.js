@@ -56,7 +56,8 @@
       },
       {
         ...shared,
-        size: 48,
+        // "1000 min" must stand there whole: without its first digit it would say something else.
+        size: unit ? 76 : 56,
         grid: { stroke: token("--hair"), width: 1 },
         incrs: [1, 2, 5, 10, 20, 30, 60, 120, 240, 480, 1000, 2000, 5000, 10000, 20000, 50000],
         values: (_, splits) => splits.map((value) => (unit && value ? `${value} ${unit}` : value)),

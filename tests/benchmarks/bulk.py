@@ -1,8 +1,9 @@
 """Rows into either database as fast as the disk takes them: COPY, or executemany."""
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +38,11 @@ class _Sqlite:
     def begin(self) -> None:
         self._driver.execute("PRAGMA foreign_keys = OFF")
         self._driver.execute("PRAGMA synchronous = OFF")
+        self._driver.execute("PRAGMA cache_size = -262144")
+        # A log of gigabytes would be written beside the file, to be copied into it at the end;
+        # without one nothing could be taken back, and nothing has to be. Stays where others read.
+        with suppress(sqlite3.OperationalError):
+            self._driver.execute("PRAGMA journal_mode = OFF")
         self._driver.execute("BEGIN IMMEDIATE")
         self._resting = self._driver.execute(
             "SELECT type, name, sql FROM sqlite_master "
@@ -59,7 +65,9 @@ class _Sqlite:
         self._driver.execute("INSERT INTO lead_search (lead_search) VALUES ('rebuild')")
         self._driver.execute("COMMIT")
         self._driver.execute("ANALYZE")
+        self._driver.execute("PRAGMA journal_mode = WAL")
         self._driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._driver.execute("PRAGMA cache_size = -2000")
         self._driver.execute("PRAGMA synchronous = FULL")
         self._driver.execute("PRAGMA foreign_keys = ON")
 

@@ -1,11 +1,15 @@
 """Events: a sentence for each entry of a timeline."""
 
 from collections.abc import Mapping
+from typing import Any
 
+from flask import g
 from flask_babel import LazyString, gettext, lazy_gettext, ngettext
 
 from leadcapture.dashboard.words.reasons import TASK
 from leadcapture.dashboard.words.terms import CALL, CLOSED_REASON, LETTER, STATUS, of, step_of
+from leadcapture.database import db
+from leadcapture.leads import tags
 from leadcapture.models import TimelineEntry
 
 
@@ -33,9 +37,9 @@ def happened(entry: TimelineEntry) -> str:
         case "assigned_to":
             return _assigned(facts)
         case "tag_added":
-            return str(gettext("Tagged “%(tag)s”", tag=facts.get("tag", "")))
+            return str(gettext("Tagged “%(tag)s”", tag=_tag(facts)))
         case "tag_removed":
-            return str(gettext("Tag “%(tag)s” removed", tag=facts.get("tag", "")))
+            return str(gettext("Tag “%(tag)s” removed", tag=_tag(facts)))
         case "act_undone":
             return _undone(facts)
         case "answered":
@@ -124,3 +128,12 @@ def _cancelled(facts: Mapping[str, object]) -> str:
         return ""
     told = ngettext("%(num)d follow-up cancelled", "%(num)d follow-ups cancelled", number)
     return f" ({told})"
+
+
+def _tag(facts: Mapping[str, Any]) -> str:
+    """The tag's name of today; entries of an earlier release have the name of then."""
+    if "tag_ref" not in facts:
+        return str(facts.get("tag", ""))
+    if "tag_names" not in g:
+        g.tag_names = tags.names(db.session())
+    return str(g.tag_names.get(facts["tag_ref"], "…"))
