@@ -77,7 +77,7 @@ def request_new() -> ResponseReturnValue:
     known = _lead_at(request.args.get("lead", ""))
     if known is None:
         return _show(Typed())
-    record_view(db.engine, me().id, known.ref, web.now())
+    record_view(db.session(), db.engine, me().id, known.ref, web.now())
     typed = Typed(
         full_name=known.full_name,
         phone=known.phone_typed or known.phone or "",
