@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.proofs.planted import copy_tree, fault_of_text, plant, plant_all
-from tests.proofs.planted_bugs import BUGS, CELLS, Bug
+from tests.proofs.planted import ALL, copy_tree, fault_of_text, plant, plant_all
+from tests.proofs.planted_bugs import CELLS, Bug
 
 TWO = [
-    bug for bug in BUGS if bug.name in ("a wrong password fails the letter", "dots are not stuffed")
+    bug for bug in ALL if bug.name in ("a wrong password fails the letter", "dots are not stuffed")
 ]
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+@pytest.mark.parametrize("bug", ALL, ids=lambda bug: bug.name)
 def test_each_bug_can_still_be_planted(bug: Bug) -> None:
     """A rule that is written otherwise now needs its bug written otherwise too."""
     assert fault_of_text(bug) == ""
@@ -20,7 +20,7 @@ def test_each_bug_can_still_be_planted(bug: Bug) -> None:
 
 
 def test_there_are_enough_of_them_and_each_has_a_name_of_its_own() -> None:
-    assert len({bug.name for bug in BUGS}) == len(BUGS) >= 25
+    assert len({bug.name for bug in ALL}) == len(ALL) >= 25
 
 
 def test_two_of_them_are_noticed(tmp_path: Path) -> None:
