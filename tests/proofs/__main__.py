@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import signal
 import sys
 import time
 import traceback
@@ -51,7 +52,8 @@ def acknowledged(place: Place, quick: bool, seed: int) -> Finding:
     return Finding(sentence, faults)
 
 
-PROOFS: dict[str, Callable[[Place, bool, int], Finding]] = {
+Proof = Callable[[Place, bool, int], Finding]
+PROOFS: dict[str, Proof] = {
     "acknowledged": acknowledged,
     "synced": synced,
     "answer_lost": answer_lost,
@@ -88,6 +90,8 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     given = parser.parse_args()
+    # Whoever is told to end takes the processes of a proof along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(f"seed {given.seed}", flush=True)
     rows, faults = [], []
     began_at = time.monotonic()
@@ -96,7 +100,7 @@ def main() -> int:
             for kind in KINDS[:1] if name in ONCE else KINDS:
                 began = time.monotonic()
                 print(f"{name} on {kind} …", file=sys.stderr, flush=True)
-                finding = _prove(places, name, kind, given.quick, given.seed)
+                finding = find(PROOFS[name], places, kind, given.quick, given.seed)
                 seconds = f"{time.monotonic() - began:.0f} s"
                 verdict = "falls short" if finding.faults else "holds"
                 rows.append([name, kind, verdict, finding.sentence, seconds])
@@ -109,11 +113,11 @@ def main() -> int:
     return 1 if faults else 0
 
 
-def _prove(places: Places, name: str, kind: str, quick: bool, seed: int) -> Finding:
+def find(proof: Proof, places: Places, kind: str, quick: bool, seed: int) -> Finding:
     """What a proof came to. One that breaks off falls short, and keeps no other from its turn."""
     try:
         with places.place(kind) as place:
-            return PROOFS[name](place, quick, seed)
+            return proof(place, quick, seed)
     except Exception as error:
         traceback.print_exc()
         return Finding("broke off", [f"{type(error).__name__}: {error}"[:500]])
