@@ -65,21 +65,28 @@ class Release:
 
 def find_release(folder: Path, house: Path = HOUSE) -> Release:
     """Unpack the release before into ``folder``. Raises NoHistory where it is not to be had."""
-    newest = max((house / MIGRATIONS).glob("[0-9]*.py"))
-    name = f"{MIGRATIONS}/{newest.name}"
-    if _git(house, "ls-files", name):
-        # The first commit that had it; before it is not yet written down, the last one of all.
-        added = _git(house, "log", "--diff-filter=A", "--format=%H", "--", name).split()
-        commit = f"{added[-1]}^" if added else "HEAD"
+    chain = [f"{MIGRATIONS}/{path.name}" for path in sorted((house / MIGRATIONS).glob("0*.py"))]
+    for name in reversed(chain):
+        commit = _commit_without(house, name)
+        added = _git(house, "diff", "-M", "--diff-filter=A", "--name-only", commit, MIGRATIONS)
+        # What git does not know yet is new too.
+        new = {*added.split(), *(one for one in chain if not _git(house, "ls-files", one))}
+        # Migrations were given other numbers on the way; what came last must be all that is new.
+        if new and sorted(new) == chain[-len(new) :]:
+            break
     else:
-        commit = "HEAD"
-    commit = _git(house, "rev-parse", "--verify", f"{commit}^{{commit}}").strip()
-    packed = _run(house, "archive", commit)
-    with tarfile.open(fileobj=BytesIO(packed)) as archive:
+        raise NoHistory("no commit knows an earlier schema (is this a whole clone?)")
+    with tarfile.open(fileobj=BytesIO(_run(house, "archive", commit))) as archive:
         archive.extractall(folder, filter="data")
-    new = _git(house, "diff", "-M", "--diff-filter=A", "--name-only", commit, "--", MIGRATIONS)
-    first = min([*new.split(), name])
-    return Release(commit, f"{int(Path(first).name[:4]) - 1:04d}", folder)
+    before = re.search(r'^down_revision = "(\w+)"', (house / min(new)).read_text(), re.M)
+    return Release(commit, before[1] if before else "base", folder)
+
+
+def _commit_without(house: Path, name: str) -> str:
+    """The last commit before this file came; of one that is not written down yet, the last one."""
+    added = _git(house, "log", "--no-renames", "--diff-filter=A", "--format=%H", "--", name).split()
+    wanted = f"{added[-1]}^" if added else "HEAD"
+    return _git(house, "rev-parse", "--verify", f"{wanted}^{{commit}}").strip()
 
 
 def _git(house: Path, *words: str) -> str:
