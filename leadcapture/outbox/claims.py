@@ -142,15 +142,22 @@ def may_anything_leave(connection: Connection, now: datetime, kept_back: KeptBac
 
 
 def declare_intent(
-    connection: Connection, message: Message, sha256: str, now: datetime | None
+    connection: Connection,
+    message: Message,
+    sha256: str,
+    now: datetime | None,
+    claimed_within: timedelta = CLAIM_LEASE,
 ) -> bool:
     """Say that the dot is about to be sent. False: it must not be, or our lease has ended.
 
     One statement that asks for all that may stop a letter; without ``now`` the server's clock.
+    A claim that is older than ``claimed_within`` does not count.
     """
-    mine = {"of_id": message.id, "of_fence": message.fence, "hash": sha256}
-    if now is not None:
-        mine |= {"now": now, "lease": now + SEND_LEASE}
+    mine: dict[str, Any] = {"of_id": message.id, "of_fence": message.fence, "hash": sha256}
+    if now is None:
+        mine |= {"claimed_within": claimed_within}
+    else:
+        mine |= {"now": now, "lease": now + SEND_LEASE, "claimed_since": now - claimed_within}
     return connection.execute(_intent(now is None), mine).rowcount == 1
 
 
@@ -299,8 +306,10 @@ def _first_due(passes_over: bool) -> Select[Any]:
 def _intent(by_server: bool) -> Update:
     """claimed → sending, where nothing has come between: a lease, a pause, a stop, a deadline."""
     now, lease = _moment(by_server), _LEASE
+    claimed_since: ColumnElement[datetime] = bindparam("claimed_since", type_=Instant)
     if by_server:
         lease = now + literal(SEND_LEASE, Interval)
+        claimed_since = now - bindparam("claimed_within", type_=Interval)
     held = select(_GATE.c.name).where(
         _GATE.c.name.in_((gates.QUEUE, gates.INSTANCE)), _GATE.c.closed_until.is_(None)
     )
@@ -309,6 +318,7 @@ def _intent(by_server: bool) -> Update:
         _moved_from(MessageState.CLAIMED)
         .where(
             _MESSAGE.c.lease_until > now,
+            _MESSAGE.c.state_at >= claimed_since,
             or_(_MESSAGE.c.not_after.is_(None), _MESSAGE.c.not_after >= now),
             ~held.exists(),
             or_(_MESSAGE.c.kind == MessageKind.STAFF_ALERT, ~stopped),

@@ -17,7 +17,7 @@ from leadcapture.models import LetterVersion, Message, MessageState
 from leadcapture.outbox import claims, gates, outcomes, policy
 from leadcapture.outbox.claims import Claimed
 from leadcapture.outbox.envelope import envelope_of
-from leadcapture.outbox.pace import Allowance
+from leadcapture.outbox.pace import TOKEN_LASTS, Allowance
 from leadcapture.outbox.queue import domain_of
 from leadcapture.outbox.relay import Refused, RelaySession
 from leadcapture.outbox.render import Press, versions_of
@@ -111,14 +111,15 @@ class Dispatcher:
             with self._transaction(one_by_one=not self._allowance.is_limited) as connection:
                 claimed = self._take_next(connection)
                 _name_domain(connection, claimed)
-                if claimed is not None and not self._take_token(connection, claimed.message):
+                if claimed is None:
+                    return None
+                message = claimed.message
+                if not self._take_token(connection, message, message.state_at):
                     # The claim never was; the next look passes over what is spent.
                     connection.rollback()
                     continue
-            if claimed is None:
-                return None
             if self._may_leave(claimed):
-                return claimed.message
+                return message
 
     def _take_next(self, connection: Connection) -> Claimed | None:
         now, kept_back = self._kept_back(connection)
@@ -136,9 +137,8 @@ class Dispatcher:
         )
         return now, claims.KeptBack(awaited, reminders)
 
-    def _take_token(self, connection: Connection, message: Message) -> bool:
-        is_awaited, now = message.priority == 0, message.state_at
-        return self._allowance.take(connection, message.domain or "", is_awaited, now)
+    def _take_token(self, line: Session | Connection, message: Message, now: datetime) -> bool:
+        return self._allowance.take(line, message.domain or "", message.priority == 0, now)
 
     def _may_leave(self, claimed: Claimed) -> bool:
         """Ask again what only the moment of leaving can tell; a refusal is written."""
@@ -165,16 +165,29 @@ class Dispatcher:
 
     def _declare_intent(self, message: Message, sha256: str) -> bool:
         if message.kind in policy.AWAITED:
+            within = TOKEN_LASTS if self._allowance.is_limited else claims.CLAIM_LEASE
             with self._transaction(one_by_one=True) as connection:
-                if claims.declare_intent(connection, message, sha256, self._moment()):
+                if claims.declare_intent(connection, message, sha256, self._moment(), within):
                     return True
         with self._session() as session:
             now = self._now(session)
             refusal = _stopped(session, now) or policy.refusal(session, message, now)
+            if refusal is None and not self._has_token(session, message, now):
+                refusal = policy.Refusal(MessageState.QUEUED, "pace", now)
             if refusal is None:
                 return claims.declare_intent(session.connection(), message, sha256, now)
             outcomes.apply_refusal(session, message, refusal, now)
             return False
+
+    def _has_token(self, session: Session, message: Message, now: datetime) -> bool:
+        """True where the claim's token still lasts, or another one can be taken instead (MD-10)."""
+        if not self._allowance.is_limited or now - message.state_at <= TOKEN_LASTS:
+            return True
+        with session.begin_nested() as taking:
+            if self._take_token(session, message, now):
+                return True
+            taking.rollback()
+        return False
 
     def _take_acceptance(self, message: Message, ends: Callable[[], bool]) -> Message | None:
         """Write that it was taken and claim the next, with one sync for both."""

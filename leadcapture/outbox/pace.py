@@ -16,6 +16,8 @@ RELAY = "relay"
 SLOWED_FOR = timedelta(hours=1)
 DOUBLES_EVERY = timedelta(seconds=15)
 FIRST_SHARE = 1 / 8
+# A letter leaves so soon after its token was taken, or it needs another one.
+TOKEN_LASTS = timedelta(seconds=5)
 _MINUTE = timedelta(minutes=1)
 # Even the slowest bucket owes less; what owes more was filled before the clock was put back.
 _OWES_AT_MOST = timedelta(minutes=20)
@@ -28,9 +30,10 @@ _OWING = select(*_COLUMNS).where(Pace.full_at > bindparam("now", type_=Instant))
 class Bucket:
     """A token bucket for ``per_minute`` messages in any 60 seconds.
 
-    In any window leaves at most what stands in the bucket at its beginning and what comes
-    back within it: capacity + 60 s / ``returns_in`` ≤ ``per_minute``. So a quarter may leave
-    at once, and the rest of the minute's allowance comes back evenly.
+    What leaves within a minute took its tokens within that minute and `TOKEN_LASTS` before
+    it. In any such window are taken at most what stands in the bucket at its beginning and
+    what comes back within it: capacity + 65 s / ``returns_in`` ≤ ``per_minute``. So a quarter
+    may leave at once, and the rest of the minute's allowance comes back evenly.
     """
 
     per_minute: float
@@ -43,7 +46,9 @@ class Bucket:
     def returns_in(self) -> timedelta:
         """How long one token takes to come back."""
         # One message a minute: a little more than a minute apart.
-        return _MINUTE / max(self.per_minute - self.capacity, 0.95 * min(1.0, self.per_minute))
+        return (_MINUTE + TOKEN_LASTS) / max(
+            self.per_minute - self.capacity, 0.95 * min(1.0, self.per_minute)
+        )
 
     def may_owe(self, is_awaited: bool) -> timedelta:
         """How far from full the bucket may be for one more message.

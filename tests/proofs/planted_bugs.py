@@ -342,6 +342,13 @@ BUGS = (
         (f"{GATES}test_a_pause_between_claim_and_intent_keeps_the_letter",),
     ),
     Bug(
+        "a token lasts as long as the claim",
+        f"{OUTBOX}claims.py",
+        "            _MESSAGE.c.state_at >= claimed_since,\n",
+        "",
+        (f"{PACE}test_letters_in_flight_count_in_the_minute_in_which_they_leave",),
+    ),
+    Bug(
         "the claim after an outcome does not look at the gates",
         f"{OUTBOX}claims.py",
         "    return claim.where(~select(_GATE.c.name).exists())\n",

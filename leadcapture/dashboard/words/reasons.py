@@ -141,6 +141,7 @@ REASON: Mapping[str, LazyString] = {
     "auth_no_auth": lazy_gettext(
         "Our mail server offers no sign-in, so nothing was handed to it. Ask your technician."
     ),
+    "pace": lazy_gettext("Many letters go to this provider at once; it waits for its turn."),
     "quiet_hours": lazy_gettext("Waits for daytime where the patient is."),
     "too_late": lazy_gettext("It could not be sent before it stopped being useful."),
     "complained": lazy_gettext(
