@@ -95,7 +95,7 @@ class Lead(Model):
         Index("ix_lead_country_last_request", "country", "last_request_at", "id"),
         Index("ix_lead_created", "created_at", "id"),
         Index("ix_lead_name", text(NAME_ORDER), "id"),
-        Index("ix_lead_waiting_since", "waiting_since", "id"),
+        _partial("ix_lead_waiting_since", "waiting_since", "waiting_since IS NOT NULL", "id"),
         _partial("ix_lead_due", text(DUE_ORDER), "waiting_since IS NOT NULL", "id"),
         _partial("ix_lead_undated", "waiting_since", _UNDATED),
         _partial("ix_lead_warning_due", "warning_due_at", "warning_due_at IS NOT NULL"),
