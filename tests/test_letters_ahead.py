@@ -16,6 +16,7 @@ from leadcapture.models import (
     MessageState,
     Staff,
     SuppressionScope,
+    Tag,
     TimelineEntry,
 )
 from leadcapture.outbox import claims, stops
@@ -175,3 +176,8 @@ def test_a_tag_is_put_on_and_taken_off_on_the_page(
     assert "This lead carries none." in page_of(rosa, janet).text
     kinds = session.scalars(select(TimelineEntry.kind).order_by(TimelineEntry.id)).all()
     assert kinds == ["tag_added", "tag_removed"]
+    # The word itself stands with the tag alone: renamed there, it is gone from all timelines.
+    tags.rename_tag(session, session.scalars(select(Tag)).one(), "Wave team", "accent")
+    session.commit()
+    page = page_of(rosa, janet).text
+    assert "Tag “Wave team” removed" in page and "Surf team" not in page
