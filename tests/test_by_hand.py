@@ -263,7 +263,10 @@ def test_a_lead_without_an_address_is_a_lead_everywhere(
     session.refresh(lead)
     assert (lead.email, lead.address_key) == ("ana@correo.example", "ana@correo.example")
     assert kinds(session, lead) == ["requested", "address_given", "requested"]
-    assert send_due() == 2
+    assert "on its way to ana@correo.example" in rosa.page(given.location).text
+    again = take_down(rosa, f"{NEW}?lead={lead.ref}", agreed="y", packet="y")
+    assert "one went to this address today" in rosa.page(again.location).text, "AB-01"
+    assert send_due() == 3
     packet = session.scalars(select(Message).where(Message.kind == MessageKind.PACKET)).one()
     assert (packet.recipient, packet.state) == ("ana@correo.example", "sent")
 

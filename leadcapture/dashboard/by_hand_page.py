@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from leadcapture import web
 from leadcapture.accounts.access import EVERYONE, me, staff_only
+from leadcapture.dashboard import words
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.names import telephone
 from leadcapture.database import db, once_more
@@ -23,7 +24,7 @@ from leadcapture.intake.typed_text import clean_line, clean_text
 from leadcapture.leads import sources
 from leadcapture.leads.contact import LONGEST_NOTE
 from leadcapture.leads.viewing import VIEWED, record_view
-from leadcapture.models import Lead, SourceRule
+from leadcapture.models import Lead, Request, SourceRule
 from leadcapture.outbox import audit
 
 _LONGEST_NAME = 200
@@ -101,23 +102,25 @@ def requests() -> ResponseReturnValue:
     problems, email = _problems(typed, known)
     people = _people(typed, known, email)
     if problems:
+        _note_seen(people)
         return _show(typed, problems, people, HTTPStatus.UNPROCESSABLE_ENTITY)
     if people and known is None and typed.person != _SOMEBODY_ELSE:
+        _note_seen(people)
         return _show(typed, people=people, status=HTTPStatus.CONFLICT)
     if token is None or token.is_expired(web.now()):
         problems = {"full_name": gettext("This page was open for very long. Press once more.")}
         return _show(replace(typed, token=""), problems, people, HTTPStatus.BAD_REQUEST)
     has_spoken = request.form.get("then") == "spoken"
     try:
-        kept = once_more(lambda: _keep(typed, token.id, email, has_spoken))
+        taken = once_more(lambda: _keep(typed, token.id, email, has_spoken))
     # Whatever it is that fails, the colleague keeps what they typed.
     except Exception as failure:
         log_failure(failure)
         db.session.rollback()
         problems = {"full_name": gettext("This could not be saved, and is our fault. Try again.")}
         return _show(typed, problems, (), HTTPStatus.SERVICE_UNAVAILABLE)
-    flash(_told(typed, kept, has_spoken))
-    return redirect(url_for("dashboard.lead", ref=kept.ref), 303)
+    flash(_told(typed, taken, has_spoken))
+    return redirect(url_for("dashboard.lead", ref=taken.lead.ref), 303)
 
 
 @blueprint.post("/requests/people")
@@ -126,10 +129,11 @@ def request_people() -> ResponseReturnValue:
     """Whose the typed telephone is, as a part of the page; nothing where it is nobody's yet."""
     typed = Typed.sent()
     people = _people(typed, None, "")
+    _note_seen(people)
     return render_template("dashboard/_people.html", **_who(typed, people)) if people else ""
 
 
-def _keep(typed: Typed, token: str, email: str, has_spoken: bool) -> Lead:
+def _keep(typed: Typed, token: str, email: str, has_spoken: bool) -> Request:
     # Rolled back first: the try before may have ended half-way. The token makes a repetition
     # the same request.
     db.session.rollback()
@@ -150,9 +154,9 @@ def _keep(typed: Typed, token: str, email: str, has_spoken: bool) -> Lead:
         is_somebody_new=typed.person == _SOMEBODY_ELSE,
         touch=_touch(typed),
     )
-    lead = by_hand.take_down(db.session(), web.vault(), web.settings(), taken, me().id, web.now())
+    kept = by_hand.take_down(db.session(), web.vault(), web.settings(), taken, me().id, web.now())
     db.session.commit()
-    return lead
+    return kept
 
 
 def _problems(typed: Typed, known: Lead | None) -> tuple[dict[str, str], str]:
@@ -204,19 +208,19 @@ def _read_address(typed: Typed, known: Lead | None) -> tuple[str, str]:
 
 
 def _people(typed: Typed, known: Lead | None, email: str) -> Sequence[Lead]:
-    """Whom this may be: those with the same telephone, none where the address says who it is.
-
-    That a colleague saw them is on record.
-    """
+    """Whom this may be: those with the same telephone, none where the address says who it is."""
     if known is not None:
         return (known,)
     if email and by_hand.person_at(db.session(), email) is not None:
         return ()
-    people = by_hand.people_with(db.session(), _phone(typed))
+    return by_hand.people_with(db.session(), _phone(typed))
+
+
+def _note_seen(people: Sequence[Lead]) -> None:
+    """That a colleague is shown these is on record before they are (PR-09)."""
     for lead in people:
         audit.record(db.session(), me().id, VIEWED, lead.ref, web.now())
     db.session.commit()
-    return people
 
 
 def _phone(typed: Typed) -> str | None:
@@ -247,15 +251,16 @@ def _keys() -> tuple[str, ...]:
     return (web.settings().secret_key, *web.settings().secret_key_fallbacks)
 
 
-def _told(typed: Typed, lead: Lead, has_spoken: bool) -> str:
-    name = lead.full_name
+def _told(typed: Typed, taken: Request, has_spoken: bool) -> str:
+    name, address = taken.lead.full_name, taken.lead.email
     if has_spoken:
         kept = gettext("Kept. You have spoken with %(name)s.", name=name)
     else:
         kept = gettext("Kept. %(name)s waits for a call.", name=name)
-    sends = typed.packet and lead.email
-    told = gettext("The packet is on its way to %(address)s.", address=lead.email) if sends else ""
-    return f"{kept} {told}".strip()
+    told = gettext("The packet is on its way to %(address)s.", address=address)
+    if taken.packet_note:
+        told = words.of(words.PACKET_NOTE, taken.packet_note)
+    return f"{kept} {told}" if typed.packet else kept
 
 
 def _who(typed: Typed, people: Sequence[Lead]) -> dict[str, Any]:

@@ -66,8 +66,8 @@ def take_down(
     taken: TakenDown,
     actor_id: int,
     now: datetime,
-) -> Lead:
-    """Write the request and all that it causes; the lead. The same token changes nothing twice.
+) -> Request:
+    """Write the request and all that it causes. The same token changes nothing twice.
 
     What the person said of their health is kept and the packet sent only where they agreed.
     """
@@ -82,7 +82,7 @@ def take_down(
             session.refresh(request.lead)
             reached = contact.CallOutcome.REACHED
             contact.log_call(session, vault, request.lead, actor_id, now, reached)
-    return request.lead
+    return request
 
 
 def lead_of_token(session: Session, token: str) -> Lead | None:
