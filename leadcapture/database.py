@@ -110,12 +110,19 @@ class TurnTaking(sqlite3.Connection):
             raise
 
     def commit(self) -> None:
-        super().commit()
+        try:
+            super().commit()
+        except BaseException:
+            # At a full disk. SQLAlchemy counts it as ended, and would never roll it back.
+            self.rollback()
+            raise
         self._end_turn()
 
     def rollback(self) -> None:
-        super().rollback()
-        self._end_turn()
+        try:
+            super().rollback()
+        finally:
+            self._end_turn()
 
     def close(self) -> None:
         super().close()

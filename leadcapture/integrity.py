@@ -17,6 +17,12 @@ FILE = "database-damaged"
 EVERY = timedelta(days=1)
 LONGEST = 120.0
 _PROGRESS = 10_000
+_UNREADABLE = (
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+    sqlite3.SQLITE_IOERR_DATA,
+    sqlite3.SQLITE_IOERR_CORRUPTFS,
+)
 
 
 def is_damaged(data_dir: Path) -> bool:
@@ -93,13 +99,14 @@ def _is_whole_sqlite(path: str, longest: float) -> bool | None:
         try:
             said = connection.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.DatabaseError as error:
-            is_out_of_time = error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT
-            return None if is_out_of_time or _is_busy(error) else False
+            return False if _is_damage(error.sqlite_errorcode) else None
     return bool(said == ("ok",))
 
 
-def _is_busy(error: sqlite3.DatabaseError) -> bool:
-    return error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN)
+def _is_damage(code: int) -> bool:
+    """False for what says nothing of the pages: out of time, busy, no room on the disk (DD-05)."""
+    # Of an extended code, the last byte is the code itself.
+    return code in _UNREADABLE or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _is_whole_postgresql(engine: Engine, longest: float) -> bool | None:

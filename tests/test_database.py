@@ -1,18 +1,21 @@
 """What the engine does for us: no lost update, no commit that is not on disk."""
 
+import contextlib
 import multiprocessing
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, select, text
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
+from leadcapture import integrity
 from leadcapture.database import database_now, open_engine, open_session, reading
 from leadcapture.models import Heartbeat, Message, MessageKind
 from tests.clock import TUESDAY_MORNING, Clock
@@ -109,6 +112,51 @@ def test_a_reader_never_waits_for_a_writer(tmp_path: Path) -> None:
         with reading(), engine.connect() as reader:
             assert reader.execute(text("SELECT count(*) FROM t")).scalar_one() == 0
     engine.dispose()
+
+
+def test_a_commit_that_fails_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    """DD-05: as at a full disk. Its writer would have kept its turn, and all waited for 15 s."""
+    engine = open_engine(f"sqlite:///{tmp_path / 'plain.sqlite3'}")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE parent (id INTEGER PRIMARY KEY)"))
+        connection.execute(
+            text("CREATE TABLE child (of INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
+        )
+    with engine.connect() as unlucky:
+        transaction = unlucky.begin()
+        unlucky.execute(text("INSERT INTO child VALUES (1)"))
+        with pytest.raises(IntegrityError):
+            transaction.commit()
+        began = time.monotonic()
+        with engine.begin() as next_one:
+            next_one.execute(text("INSERT INTO parent VALUES (1)"))
+        assert time.monotonic() - began < 5
+        assert unlucky.connection.driver_connection.in_transaction is False  # type: ignore[union-attr]
+
+
+_LOOK_WITHOUT_ROOM = """
+import resource, sys
+from pathlib import Path
+from leadcapture import integrity
+from leadcapture.database import open_engine
+resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+print(integrity.check(open_engine(sys.argv[1]), Path(sys.argv[2])))
+"""
+
+
+def test_a_full_disk_is_not_taken_for_damage(tmp_path: Path) -> None:
+    """DD-05, DD-11: SQLite needs room beside its file to read it, and says that it has none."""
+    path = tmp_path / "plain.sqlite3"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE plain (id INTEGER PRIMARY KEY)")
+    done = subprocess.run(
+        [sys.executable, "-c", _LOOK_WITHOUT_ROOM, f"sqlite:///{path}", tmp_path],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "None\n", done.stderr
+    assert not integrity.is_damaged(tmp_path)
 
 
 def test_a_naive_instant_is_refused(session: Session) -> None:
