@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
+from leadcapture.kept_file import replace_file
 from leadcapture.settings import SECRETS_FILE
 
 STOP_WITHIN = 40.0
@@ -44,7 +45,7 @@ def make_secrets(data_dir: Path) -> None:
 
 def remember_address(data_dir: Path, public_url: str) -> None:
     """Keep the address for the commands that run beside `up` and print links."""
-    (data_dir / _ADDRESS_FILE).write_text(public_url)
+    replace_file(data_dir / _ADDRESS_FILE, public_url)
 
 
 def embedded_defaults(

@@ -30,7 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("integrity",),
     ("database",),
-    ("settings", "vault", "counters"),
+    ("settings", "vault", "counters", "kept_file"),
     ("variables",),
 )
 # Between rooms of one floor, each with its reason.

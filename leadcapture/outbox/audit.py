@@ -11,8 +11,6 @@ import hashlib
 import hmac
 import json
 import logging
-import os
-import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +21,7 @@ from sqlalchemy import String, bindparam, func, insert, select, text, type_coerc
 from sqlalchemy.orm import Session
 
 from leadcapture.database import reading
+from leadcapture.kept_file import replace_file
 from leadcapture.models import AuditEntry
 from leadcapture.outbox.alerts import clear_alerts, open_subjects, raise_alert
 
@@ -162,13 +161,7 @@ def read_head(data_dir: Path) -> Head:
 
 def write_head(data_dir: Path, kept: Head) -> None:
     """Keep a head in the data folder; a crash leaves the old one or the new one."""
-    fresh = data_dir / f".{FILE}.{secrets.token_hex(8)}"
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(f"{kept.position} {kept.hash}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(data_dir / FILE)
+    replace_file(data_dir / FILE, f"{kept.position} {kept.hash}\n")
 
 
 class Keeper:

@@ -30,6 +30,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from leadcapture.database import asking, open_session, reading
+from leadcapture.kept_file import replace_file
 from leadcapture.models import Gate, Instance, Message, MessageState
 from leadcapture.models.instance import ONLY
 from leadcapture.outbox import gates
@@ -204,13 +205,7 @@ def read_file(data_dir: Path) -> Named | None:
 
 def write_file(data_dir: Path, known: Named) -> None:
     """Write the folder's file so that a crash leaves the old one or the new one."""
-    fresh = data_dir / f".{FILE}.{secrets.token_hex(8)}"
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(f"{known.name} {known.mark}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(data_dir / FILE)
+    replace_file(data_dir / FILE, f"{known.name} {known.mark}\n")
 
 
 @contextlib.contextmanager
