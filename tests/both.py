@@ -1,5 +1,6 @@
 """Migrated databases of both kinds for proofs and benchmarks, which run without pytest."""
 
+import dataclasses
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -46,19 +47,35 @@ class Places:
         """A migrated database for the length of a ``with``."""
         folder = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=self.folder))
         url = self._new(kind, folder)
-        environ = service_environ(folder, url, port=8000, smtp_port=25)
-        run_command(["migrate"], environ)
-        engine = open_engine(url)
-        with open_post_office() as office:
-            try:
-                yield Place(kind, url, engine, folder, office)
-            finally:
-                engine.dispose()
+        with open_post_office() as office, a_database(url, folder) as engine:
+            yield Place(kind, url, engine, folder, office)
 
     def _new(self, kind: str, folder: Path) -> str:
         if kind == "sqlite":
             return f"sqlite:///{folder / 'leadcapture.sqlite3'}"
         return self.postgres.url(self.postgres.create())
+
+
+@contextmanager
+def a_database(url: str, folder: Path) -> Iterator[Engine]:
+    """Migrate the database at this URL; an engine for the length of a ``with``."""
+    run_command(["migrate"], service_environ(folder, url, port=8000, smtp_port=25))
+    engine = open_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def a_server_of_its_own(
+    place: Place, folder: Path | None = None
+) -> Iterator[tuple[Postgres, Place]]:
+    """The same place on a PostgreSQL that nobody else uses, to be crashed at will."""
+    with Postgres(folder) as server:
+        url = server.url(server.create())
+        with a_database(url, place.folder) as engine:
+            yield server, dataclasses.replace(place, url=url, engine=engine)
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 import secrets
 import shutil
+import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,11 +20,18 @@ with warnings.catch_warnings():
 
 
 class Postgres:
-    """A server that lives as long as its ``with``; ``url`` makes SQLAlchemy URLs of databases."""
+    """A server that lives as long as its ``with``; ``url`` makes SQLAlchemy URLs of databases.
+
+    Its data stand in ``folder``, into which every user must be able to get; without one, in a
+    folder of its own that is gone afterwards.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._given = folder
 
     def __enter__(self) -> Self:
         # Not pytest's folder: the server runs as its own user and must be able to get in.
-        self._folder = Path(tempfile.mkdtemp(prefix="leadcapture-postgres-"))
+        self._folder = self._given or Path(tempfile.mkdtemp(prefix="leadcapture-postgres-"))
         self._server = get_server(self._folder / "data", cleanup_mode="stop")
         return self
 
@@ -41,7 +49,8 @@ class Postgres:
         trace: TracebackType | None,
     ) -> None:
         self._server.cleanup()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._given is None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
     def data_dir(self) -> Path:
@@ -71,6 +80,29 @@ class Postgres:
     def drop(self, name: str) -> None:
         self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
+    def is_up(self) -> bool:
+        """True where it takes connections."""
+        try:
+            self._run("SELECT 1")
+        except psycopg.Error:
+            return False
+        return True
+
+    def start(self, environ: Mapping[str, str] | None = None) -> None:
+        """Start it again after `crash`, or after it died of itself, as its supervisor would."""
+        self._control("start", environ)
+        # The wheel's own handle has to know whom to stop at the end.
+        self._server.ensure_postgres_running()
+
+    def crash(self) -> None:
+        """End it at once, without a checkpoint: what was committed is in its log alone."""
+        self._control("stop", None, "-m", "immediate")
+
+    def restart_at_once(self) -> None:
+        """An immediate restart: everybody is thrown out, and it recovers from its log."""
+        self.crash()
+        self.start()
+
     def disconnect(self, name: str) -> None:
         """Throw out whoever is connected to this database."""
         self._run(
@@ -80,3 +112,18 @@ class Postgres:
     def _run(self, statement: str) -> None:
         with psycopg.connect(self.dsn(), autocommit=True) as connection:
             connection.execute(statement.encode())
+
+    def _control(self, act: str, environ: Mapping[str, str] | None, *options: str) -> None:
+        owner = self.data_dir.stat()
+        sockets = self._server.get_postmaster_info().socket_dir
+        where = ("-D", self.data_dir, "-l", self.data_dir / "log", "-o", f'-h "" -k {sockets}')
+        subprocess.run(
+            [self.bin_dir / "pg_ctl", "-w", *where, *options, act],
+            env=None if environ is None else dict(environ),
+            user=owner.st_uid,
+            group=owner.st_gid,
+            check=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )

@@ -14,6 +14,9 @@ from tests.proofs.answer_lost import answer_lost
 from tests.proofs.audit import audit_tampered
 from tests.proofs.backups import backups
 from tests.proofs.bots_and_people import bots_and_people
+from tests.proofs.clock_jumps import clock_jumps
+from tests.proofs.deploys import deploys
+from tests.proofs.disk_full import disk_full
 from tests.proofs.exported import exported
 from tests.proofs.fault_ledger import fault_ledger
 from tests.proofs.finding import Finding
@@ -26,8 +29,10 @@ from tests.proofs.largest_posts import largest_posts
 from tests.proofs.planted import planted
 from tests.proofs.relay_log import relay_log
 from tests.proofs.release_before import release_before
+from tests.proofs.restarts import database_restarts
 from tests.proofs.restored import restored_copy
 from tests.proofs.schedulers import schedulers
+from tests.proofs.soak import soak
 from tests.proofs.states import states
 from tests.proofs.stop_races import stop_races
 from tests.proofs.synced import synced
@@ -59,6 +64,11 @@ PROOFS: dict[str, Proof] = {
     "answer_lost": answer_lost,
     "ledger": fault_ledger,
     "schedulers": schedulers,
+    "database_restarts": database_restarts,
+    "disk_full": disk_full,
+    "deploys": deploys,
+    "clock_jumps": clock_jumps,
+    "soak": soak,
     "window": window,
     "states": states,
     "year": year,
@@ -78,8 +88,10 @@ PROOFS: dict[str, Proof] = {
     "largest_posts": largest_posts,
     "bots_and_people": bots_and_people,
 }
-# What does not depend on the database is proved once.
-ONCE = ("planted", "honest_letters", "interpreters", "bots_and_people", "exported")
+# What does not depend on the database is proved once; only a server can be restarted.
+ONLY_ON = dict.fromkeys(
+    ("planted", "honest_letters", "interpreters", "bots_and_people", "exported"), KINDS[:1]
+) | {"database_restarts": KINDS[1:]}
 
 
 def main() -> int:
@@ -88,6 +100,7 @@ def main() -> int:
     parser.add_argument(
         "--only", choices=sorted(PROOFS), action="append", help="this proof alone, and others named"
     )
+    parser.add_argument("--on", choices=KINDS, help="one database alone")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     given = parser.parse_args()
     # Whoever is told to end takes the processes of a proof along.
@@ -97,7 +110,9 @@ def main() -> int:
     began_at = time.monotonic()
     with open_places() as places:
         for name in given.only or PROOFS:
-            for kind in KINDS[:1] if name in ONCE else KINDS:
+            for kind in ONLY_ON.get(name, KINDS):
+                if given.on not in (None, kind):
+                    continue
                 began = time.monotonic()
                 print(f"{name} on {kind} …", file=sys.stderr, flush=True)
                 finding = find(PROOFS[name], places, kind, given.quick, given.seed)

@@ -31,6 +31,7 @@ from leadcapture.scheduler import RESENT
 from leadcapture.settings import Settings, load
 from tests.both import Place
 from tests.people import CONDITIONS, LETTER_VALUES, a_lead, a_request, test_vault
+from tests.proofs.ledger import QUEUED
 from tests.proofs.oracle import Journal, read_journal
 from tests.served import Process, Service, a_service, free_port
 from tests.waiting import until
@@ -54,8 +55,13 @@ class Outbox:
     settings: Settings
     people: int = 0
 
-    def queue(self, people: int, kinds: tuple[MessageKind, ...]) -> int:
-        """Queue one message of each kind for so many people, due now; how many messages."""
+    def queue(
+        self,
+        people: int,
+        kinds: tuple[MessageKind, ...],
+        due_in: timedelta = timedelta(0),
+    ) -> int:
+        """Queue one message of each kind for so many people; how many messages."""
         first, self.people = self.people, self.people + people
         for begin in range(first, self.people, BATCH):
             with open_session(self.engine) as session:
@@ -65,7 +71,7 @@ class Outbox:
                         session,
                         test_vault,
                         "clinic.example",
-                        _drafts(session, number, kinds, now),
+                        _drafts(session, number, kinds, now, now + due_in),
                         now,
                     )
                 session.commit()
@@ -147,7 +153,7 @@ class Outbox:
 
 
 def _drafts(
-    session: Session, number: int, kinds: tuple[MessageKind, ...], now: datetime
+    session: Session, number: int, kinds: tuple[MessageKind, ...], now: datetime, due_at: datetime
 ) -> list[Draft]:
     address = f"patient{number}@domain{number % DOMAINS}.example"
     lead = a_lead(
@@ -160,7 +166,10 @@ def _drafts(
         waiting_since=None,
     )
     request = a_request(
-        session, lead, packet_note="" if MessageKind.PACKET in kinds else "not_in_this_proof"
+        session,
+        lead,
+        token=f"{QUEUED}{number}",
+        packet_note="" if MessageKind.PACKET in kinds else "not_in_this_proof",
     )
     versions = current_versions(session, now)
     attached = (versions["packet", CONDITIONS[0], "en"],) if number % WITH_PDF == 0 else ()
@@ -178,7 +187,7 @@ def _drafts(
                 recipient=address,
                 language="en",
                 time_zone=noon_zone(now),
-                due_at=now,
+                due_at=due_at,
                 letter=versions[letter, topic, "en"],
                 packets=packets,
                 values=LETTER_VALUES,
@@ -211,7 +220,11 @@ class Fleet:
 
     def running(self) -> list[Process]:
         """The schedulers that have not ended."""
-        return [process for process in self.service.processes if process.is_running()]
+        return [
+            process
+            for process in self.service.processes
+            if process.words[1] == "scheduler" and process.is_running()
+        ]
 
     def at_work(self) -> list[Process]:
         """Those of them that have said that they began."""
@@ -265,7 +278,13 @@ def _wake(process: Process) -> None:
 
 @contextmanager
 def a_fleet(
-    place: Place, seed: int, *, relay_rate: float = 0.0, line_rate: float = 0.0, threads: int = 2
+    place: Place,
+    seed: int,
+    *,
+    relay_rate: float = 0.0,
+    line_rate: float = 0.0,
+    threads: int = 2,
+    **settings: str,
 ) -> Iterator[Fleet]:
     """A fleet without a scheduler yet; whatever runs is ended."""
     port, front = free_port(), free_port()
@@ -275,6 +294,7 @@ def a_fleet(
     proxy = ["tests.proofs.tcp_proxy", f"--port={front}", f"--to={port}"]
     with ExitStack() as stack:
         more = {"BOUNCE_ADDRESS": "bounces@clinic.example", "DISPATCH_THREADS": str(threads)}
+        more |= settings
         service = stack.enter_context(a_service(place.folder, place.url, front, **more))
         fleet = Fleet(service, Outbox(place.engine, load(service.environ)), journal)
         for words, rate, at in ((oracle, relay_rate, port), (proxy, line_rate, front)):

@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from leadcapture.database import reading
 from leadcapture.models import Consent, ConsentKind, Lead, Message, MessageKind, Request
+
+QUEUED = "queued-"
+"""How the token begins of a request that a proof queued itself, which nobody posted."""
 
 
 @dataclass
@@ -21,21 +25,23 @@ class Ledger:
 
 def read_ledger(engine: Engine, accepted: dict[str, str], posted: set[str]) -> Ledger:
     """Check submissions: ``accepted`` maps the token ids that were answered to their receipts,
-    ``posted`` holds all that were ever sent.
+    ``posted`` holds all that were ever sent. What a proof `QUEUED` itself is left out.
     """
-    with Session(engine) as session:
+    with reading(), Session(engine) as session:
         rows = session.execute(
-            select(Request.token, Request.receipt, Request.id, Request.packet_note).join(
-                Lead, Lead.id == Request.lead_id
-            )
+            select(Request.token, Request.receipt, Request.id, Request.packet_note, Request.lead_id)
+            .join(Lead, Lead.id == Request.lead_id)
+            .where(~Request.token.startswith(QUEUED))
         ).all()
         packets = _count(session, Message.request_id, Message.kind == MessageKind.PACKET)
         consents = _count(session, Consent.request_id, Consent.kind == ConsentKind.HEALTH)
         ledger = Ledger(
             requests=len(rows),
-            leads=session.scalar(select(func.count()).select_from(Lead)) or 0,
-            packets=sum(packets.values()),
+            leads=len({row.lead_id for row in rows}),
+            packets=sum(packets[row.id] for row in rows),
         )
+        asked = select(Request.id).where(Request.lead_id == Lead.id).exists()
+        strays = session.scalar(select(func.count()).select_from(Lead).where(~asked))
     kept = Counter(row.token for row in rows)
     receipts = {row.token: row.receipt for row in rows}
     for token, receipt in accepted.items():
@@ -50,6 +56,8 @@ def read_ledger(engine: Engine, accepted: dict[str, str], posted: set[str]) -> L
             ledger.faults.append(f"I2: {row.token} has {packets[row.id]} packets")
         if consents[row.id] != 1:
             ledger.faults.append(f"{row.token} has {consents[row.id]} consents to health data")
+    if strays:
+        ledger.faults.append(f"{strays} leads without any request")
     if ledger.leads != ledger.requests:
         ledger.faults.append(f"{ledger.requests} people became {ledger.leads} leads")
     return ledger
