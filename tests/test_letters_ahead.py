@@ -179,5 +179,5 @@ def test_a_tag_is_put_on_and_taken_off_on_the_page(
     # The word itself stands with the tag alone: renamed there, it is gone from all timelines.
     tags.rename_tag(session, session.scalars(select(Tag)).one(), "Wave team", "accent")
     session.commit()
-    page = page_of(rosa, janet).text
-    assert "Tag “Wave team” removed" in page and "Surf team" not in page
+    told = page_of(rosa, janet).text
+    assert "Tag “Wave team” removed" in told and "Surf team" not in told
