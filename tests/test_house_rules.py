@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("app",),
     ("public", "dashboard", "api", "accounts", "mailbox", "health", "metrics"),
     ("errors", "languages", "limits"),
-    ("web",),
+    ("web", "places"),
     ("intake", "privacy", "readiness"),
     ("leads",),
     ("outbox",),
@@ -41,6 +41,7 @@ ASIDE = {
     ("limits", "errors"),
 }
 KNOWS_FLASK = {
+    "places",
     "app",
     "web",
     "languages",

@@ -23,6 +23,7 @@ from wtforms.csrf.core import CSRF, CSRFTokenField
 from wtforms.fields import SelectChoice
 from wtforms.validators import DataRequired, Length, ValidationError
 
+from leadcapture import places
 from leadcapture.intake import addresses, form_token, phones, screening
 from leadcapture.intake.consent_texts import current_text
 from leadcapture.intake.form_token import FormToken
@@ -30,7 +31,6 @@ from leadcapture.intake.submission import Submission
 from leadcapture.intake.typed_text import clean_line, clean_text
 from leadcapture.languages import page_language
 from leadcapture.models import ConsentKind
-from leadcapture.public import places
 from leadcapture.public.typed import MAX_MESSAGE
 from leadcapture.web import now, settings
 

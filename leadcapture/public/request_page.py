@@ -5,6 +5,7 @@ from http import HTTPStatus
 from flask import Flask, Response, current_app, render_template, request, url_for
 from flask_babel import gettext as _
 
+from leadcapture import places
 from leadcapture.database import db, once_more
 from leadcapture.errors import log_failure
 from leadcapture.intake import touch
@@ -14,7 +15,6 @@ from leadcapture.intake.submission import Received, Submission
 from leadcapture.languages import speak
 from leadcapture.limits import seconds_to_wait
 from leadcapture.models import ConsentKind
-from leadcapture.public import places
 from leadcapture.public.blank_form import HOLE, BlankForms
 from leadcapture.public.blueprint import blueprint
 from leadcapture.public.form import RequestForm, read_token, submission_of

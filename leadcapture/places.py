@@ -1,4 +1,4 @@
-"""Countries and time zones that the form offers, by the names that patients know."""
+"""Countries and time zones that forms offer, by the names that patients know."""
 
 from collections.abc import Iterator
 from functools import cache
