@@ -313,7 +313,7 @@ def _alert_draft(
 
 def _patient_values(settings: Settings, occasion: Occasion) -> dict[str, str]:
     clinic = settings.clinic
-    stop = _link(settings, "stop", "stop", occasion.lead.cap_hash)
+    stop = links.stop_link(settings.public_url, settings.hash_key, occasion.lead.cap_hash)
     return {
         "greeting": greeting(occasion.full_name, occasion.language),
         "clinic_name": clinic.name,

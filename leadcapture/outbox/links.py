@@ -7,6 +7,11 @@ import hmac
 _TAG_BYTES = 24
 
 
+def stop_link(public_url: str, secret: bytes, cap_hash: str) -> str:
+    """Where letters to the address of this hash are stopped."""
+    return f"{public_url}/stop/{sign(secret, 'stop', cap_hash)}"
+
+
 def sign(secret: bytes, purpose: str, subject: str) -> str:
     """A token for ``subject`` (letters, digits, ``-`` and ``_``): ``subject.proof``."""
     return f"{subject}.{_proof(secret, purpose, subject)}"
