@@ -415,9 +415,9 @@ def test_a_reader_who_presses_a_button_confirms_the_address_once(
     session: Session, accept: Receive, clock: Clock
 ) -> None:
     accept()
-    lead = session.scalars(select(Lead)).one()
+    letter = session.scalars(select(Message).where(Message.kind == MessageKind.PACKET)).one()
     for _ in range(3):
-        packets.confirm_address(session, lead.id, clock.now)
+        packets.confirm_address(session, letter.ref, clock.now)
         clock.advance(timedelta(hours=1))
     session.commit()
     kinds = session.scalars(select(TimelineEntry.kind)).all()

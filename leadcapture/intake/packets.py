@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from leadcapture.intake import letters_due
@@ -54,16 +54,27 @@ def open_packet(
     return OpenedPacket("open", message.language, documents, message.lead_id, message.ref)
 
 
-def confirm_address(session: Session, lead_id: int, now: datetime) -> None:
-    """A person read our letter and pressed a button: the address is theirs."""
+def confirm_address(session: Session, message_ref: str, now: datetime) -> None:
+    """A person read our letter and pressed a button: the address that it went to is theirs.
+
+    Not the lead's, where that has been changed since; where the leads of two addresses were
+    merged, that of the two.
+    """
+    letter = session.scalars(select(Message).where(Message.ref == message_ref)).one()
+    if letter.lead_id is None:
+        return
     confirmed = session.execute(
         update(Lead)
-        .where(Lead.id == lead_id, Lead.confirmed_at.is_(None))
+        .where(
+            or_(Lead.id == letter.lead_id, Lead.merged_into_id == letter.lead_id),
+            Lead.cap_hash == letter.cap_hash,
+            Lead.confirmed_at.is_(None),
+        )
         .values(confirmed_at=now)
         .returning(Lead.id)
     )
     if confirmed.first() is not None:
-        timeline.record(session, lead_id, "address_confirmed", now)
+        timeline.record(session, letter.lead_id, "address_confirmed", now)
 
 
 def issue_again(

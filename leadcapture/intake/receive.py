@@ -172,7 +172,9 @@ def _join_lead(session: Session, row: dict[str, Any], held: bool) -> letters_due
     """
     connection = session.connection()
     statement = _join_statement(connection.dialect.name, held, tuple(row))
-    joined = connection.execute(statement, row).one()
+    joined = connection.execute(statement, row).first()
+    if joined is None:
+        return _join_merged(session, row, held)
     return letters_due.Addressee(
         id=joined.id,
         ref=joined.ref,
@@ -203,8 +205,39 @@ def _join_statement(dialect: str, held: bool, names: tuple[str, ...]) -> Any:
             "closed_reason": case((reopened, literal("")), else_=Lead.closed_reason),
         }
     return statement.on_conflict_do_update(
-        index_elements=["address_key"], set_=on_conflict
+        index_elements=["address_key"],
+        set_=on_conflict,
+        # The row of a lead that went into another is locked, and stays as it is.
+        where=Lead.merged_into_id.is_(None),
     ).returning(Lead.id, Lead.ref, Lead.time_zone, Lead.confirmed_at)
+
+
+def _join_merged(session: Session, row: dict[str, Any], held: bool) -> letters_due.Addressee:
+    """The address belongs to a lead that went into another: that one is asked.
+
+    Letters go to the address that was typed, which is confirmed or not by itself.
+    """
+    found = select(Lead).where(Lead.address_key == row["address_key"])
+    merged = session.scalars(found.execution_options(populate_existing=True)).one()
+    standing = session.scalars(
+        select(Lead)
+        .where(Lead.id == merged.merged_into_id)
+        .with_for_update(of=Lead)
+        .execution_options(populate_existing=True)
+    ).one()
+    if not held:
+        standing.last_request_at = row["last_request_at"]
+        standing.waiting_since = standing.waiting_since or row["waiting_since"]
+        if standing.status in (LeadStatus.CLOSED, LeadStatus.HELD):
+            standing.status, standing.closed_reason = LeadStatus.NEW, ""
+        session.flush()
+    return letters_due.Addressee(
+        id=standing.id,
+        ref=standing.ref,
+        cap_hash=row["cap_hash"],
+        time_zone=standing.time_zone,
+        confirmed=merged.confirmed_at is not None,
+    )
 
 
 @cache

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 from leadcapture.leads import timeline
 from leadcapture.leads.clock import Rules
 from leadcapture.leads.hours import Hours, read_week
-from leadcapture.models import Lead, LeadStatus, Roster, Staff
+from leadcapture.models import UNLISTED, Lead, Roster, Staff
 
 AT_ONCE = 100
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -130,7 +130,7 @@ def _share_out(
 def _waiting(session: Session, *which: ColumnElement[bool]) -> Sequence[Lead]:
     return session.scalars(
         select(Lead)
-        .where(Lead.waiting_since.is_not(None), Lead.status != LeadStatus.HELD, *which)
+        .where(Lead.waiting_since.is_not(None), Lead.status.not_in(UNLISTED), *which)
         .order_by(Lead.waiting_since)
         .limit(AT_ONCE)
     ).all()

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from leadcapture.leads import listing, pipeline, tags, timeline
 from leadcapture.leads.filters import Asker, Filters
-from leadcapture.models import BulkAct, Lead, LeadStatus, Staff, Tag
+from leadcapture.models import UNLISTED, BulkAct, Lead, LeadStatus, Staff, Tag
 from leadcapture.outbox.queue import new_ref
 
 MOST = 500
@@ -19,12 +19,13 @@ _STEPS = 20
 
 
 class Act(enum.StrEnum):
-    """What can be done to many leads at once."""
+    """What can be done to many leads at once; ``edit`` is for one."""
 
     ASSIGN = "assign"
     MOVE = "move"
     TAG = "tag"
     UNTAG = "untag"
+    EDIT = "edit"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def leads_by_ref(session: Session, refs: Sequence[str]) -> Sequence[Lead]:
     chosen = list(dict.fromkeys(refs))[:MOST]
     return session.scalars(
         select(Lead)
-        .where(Lead.ref.in_(chosen), Lead.status != LeadStatus.HELD)
+        .where(Lead.ref.in_(chosen), Lead.status.not_in(UNLISTED))
         .order_by(Lead.id)
         .with_for_update(of=Lead)
         .execution_options(populate_existing=True)
@@ -103,19 +104,33 @@ def carry_out(
             changed, refused = _move(session, leads, wish, actor_id, now)
         case _:
             changed, refused = _tag(session, leads, wish, actor_id, now)
+    return keep_act(session, actor_id, wish.act, wish.facts, (changed, refused), now)
+
+
+def keep_act(
+    session: Session,
+    actor_id: int,
+    act: Act,
+    facts: Mapping[str, Any],
+    outcome: "_Outcome",
+    now: datetime,
+    ref: str = "",
+) -> BulkAct:
+    """Put an act on record as the actor's last one, which alone can be undone."""
     session.execute(delete(BulkAct).where(BulkAct.actor_id == actor_id))
-    act = BulkAct(
-        ref=new_ref(),
+    changed, refused = outcome
+    kept = BulkAct(
+        ref=ref or new_ref(),
         actor_id=actor_id,
-        act=wish.act,
-        facts=wish.facts,
+        act=act,
+        facts=dict(facts),
         changed=changed,
         refused=refused,
         at=now,
     )
-    session.add(act)
+    session.add(kept)
     session.flush()
-    return act
+    return kept
 
 
 def last_act(session: Session, ref: str, actor_id: int) -> BulkAct | None:

@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import Session
 
 from leadcapture.leads.sources import source_column
-from leadcapture.models import Lead, LeadStatus, Request, SourceRule, Staff, Tag, lead_tag
+from leadcapture.models import UNLISTED, Lead, LeadStatus, Request, SourceRule, Staff, Tag, lead_tag
 
-LISTED = tuple(status for status in LeadStatus if status is not LeadStatus.HELD)
+LISTED = tuple(status for status in LeadStatus if status.is_listed)
 WAITING = ("yes", "no", "late")
 NOBODY = "nobody"
 ME = "me"
@@ -133,7 +133,7 @@ def _status(chosen: tuple[LeadStatus, ...], is_sqlite: bool) -> Condition:
     # which a function would hide.
     word: ColumnElement[str] = func.lower(Lead.status) if is_sqlite else Lead.status  # type: ignore[assignment]
     if not chosen:
-        return Condition(word != LeadStatus.HELD)
+        return Condition(word.not_in(UNLISTED))
     test = word.in_(chosen)
     if len(chosen) > 1:
         return Condition(test)

@@ -113,6 +113,35 @@ def test(session: Session, typed: str) -> ColumnElement[bool]:
     return _look(Lead.search_text, terms, is_sqlite) if terms else false()
 
 
+def with_words(session: Session, words: str, limit: int) -> ColumnElement[bool]:
+    """The condition on ``Lead.id`` that all of these words stand in the lead's, each whole.
+
+    Only the ``limit`` newest of them are found, on PostgreSQL any so many.
+    """
+    wanted = list(dict.fromkeys(_words(words)))
+    if not wanted:
+        return false()
+    if session.get_bind().dialect.name == "sqlite":
+        query = " AND ".join(f'"{word}"' for word in wanted)
+        rows = text(
+            "SELECT rowid FROM lead_search WHERE lead_search MATCH :query "
+            "ORDER BY rowid DESC LIMIT :reach"
+        ).bindparams(query=query, reach=limit)
+        return Lead.id.in_(rows.columns(Lead.id).scalar_subquery())
+    query = " & ".join(f"'{word}'" for word in wanted)
+    simple: ColumnElement[str] = literal_column("'simple'::regconfig")
+    vector = func.to_tsvector(simple, Lead.search_text)
+    asked = func.to_tsquery(simple, bindparam("query", query, unique=True))
+    found = select(Lead.id).where(vector.op("@@")(asked)).limit(limit)
+    # As an array, not IN: PostgreSQL would guess that many match, and join with the whole table.
+    return Lead.id == any_(func.array(found.scalar_subquery()))
+
+
+def folded(typed: str) -> str:
+    """The words of a text as they are compared: without case, accents and signs."""
+    return " ".join(_words(typed))
+
+
 def _by_reference(session: Session, typed: str) -> ColumnElement[bool] | None:
     reference = read_reference(typed)
     lead_id = session.scalar(_OF_REFERENCE, {"reference": reference}) if reference else None

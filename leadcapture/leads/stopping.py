@@ -1,11 +1,13 @@
 """Stopping: a person wants no more follow-up letters, by whatever way they say so."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from leadcapture.leads import timeline
+from leadcapture.leads.merged import standing_for
 from leadcapture.models import Consent, ConsentKind, Lead, MessageKind, SuppressionScope
 from leadcapture.outbox import stops
 
@@ -14,7 +16,7 @@ def stop_follow_ups(session: Session, cap_hash: str, now: datetime) -> None:
     """Stop follow-up letters to this address for ever, its lead known, unknown or erased."""
     had_stopped = stops.is_suppressed(session, cap_hash, MessageKind.FOLLOW_UP)
     stops.suppress(session, cap_hash, SuppressionScope.FOLLOW_UPS, "unsubscribed", now)
-    for lead in session.scalars(select(Lead).where(Lead.cap_hash == cap_hash)):
+    for lead in _leads_of(session, cap_hash):
         withdraw_follow_ups(session, lead, now)
         if not had_stopped:
             timeline.record(session, lead.id, "unsubscribed", now)
@@ -24,11 +26,17 @@ def stop_all_mail(session: Session, cap_hash: str, message_id: int, now: datetim
     """Stop all mail to an address whose owner complained; False where they had before."""
     had_stopped = stops.is_suppressed(session, cap_hash, MessageKind.PACKET)
     stops.suppress(session, cap_hash, SuppressionScope.ALL, "complained", now)
-    for lead in session.scalars(select(Lead).where(Lead.cap_hash == cap_hash)):
+    for lead in _leads_of(session, cap_hash):
         withdraw_follow_ups(session, lead, now)
         if not had_stopped:
             timeline.record(session, lead.id, "complained", now, message_id=message_id)
     return not had_stopped
+
+
+def _leads_of(session: Session, cap_hash: str) -> Collection[Lead]:
+    """The leads of an address, each once; for one that was merged, the one that stands for it."""
+    found = session.scalars(select(Lead).where(Lead.cap_hash == cap_hash)).all()
+    return {lead.id: lead for lead in (standing_for(session, one) for one in found)}.values()
 
 
 def withdraw_follow_ups(session: Session, lead: Lead, now: datetime) -> None:

@@ -31,15 +31,8 @@ def undo(session: Session, act: BulkAct, now: datetime) -> Undone | None:
 
     A lead that somebody has changed in the same respect since is left as it is.
     """
-    claimed = session.execute(
-        update(BulkAct)
-        .where(BulkAct.id == act.id, BulkAct.undone_at.is_(None))
-        .values(undone_at=now)
-        .execution_options(synchronize_session=False)
-    )
-    if not cast(CursorResult[Any], claimed).rowcount:
+    if not begin(session, act, now):
         return None
-    session.refresh(act)
     before = {line["id"]: line for line in act.changed}
     leads = session.scalars(
         select(Lead)
@@ -52,7 +45,7 @@ def undo(session: Session, act: BulkAct, now: datetime) -> Undone | None:
     restored: list[int] = []
     kept: list[list[str]] = []
     for lead in leads:
-        if _has_changed(act, lead, lead.id in carry):
+        if lead.status is LeadStatus.MERGED or _has_changed(act, lead, lead.id in carry):
             kept.append([lead.ref, "changed"])
             continue
         _put_back(act, lead, before[lead.id])
@@ -66,10 +59,27 @@ def undo(session: Session, act: BulkAct, now: datetime) -> Undone | None:
         facts = {"act": act.act, "back_to": before[lead_id].get("status", "")}
         timeline.record(session, lead_id, "act_undone", now, actor_id=act.actor_id, facts=facts)
     done = Undone(len(restored), kept, _cancelled(session, act, restored))
+    finish(session, act, done)
+    return done
+
+
+def begin(session: Session, act: BulkAct, now: datetime) -> bool:
+    """Mark the act as undone; False where it is already: of two who press at once, one goes on."""
+    claimed = session.execute(
+        update(BulkAct)
+        .where(BulkAct.id == act.id, BulkAct.undone_at.is_(None))
+        .values(undone_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    session.refresh(act)
+    return bool(cast(CursorResult[Any], claimed).rowcount)
+
+
+def finish(session: Session, act: BulkAct, done: Undone) -> None:
+    """Keep with the act what its undo came to."""
     act.facts = act.facts | {"restored": done.restored, "letters": done.letters}
     act.refused = done.kept
     session.flush()
-    return done
 
 
 def _has_changed(act: BulkAct, lead: Lead, carries: bool) -> bool:

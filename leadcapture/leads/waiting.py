@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from leadcapture.leads.clock import Rules, due_at
-from leadcapture.models import Lead, LeadStatus, Request, Screening, Staff
+from leadcapture.models import UNLISTED, Lead, Request, Screening, Staff
 from leadcapture.outbox import hours as daytime
 
 SHOWN = 25
@@ -158,7 +158,7 @@ def _in_order(session: Session, rules: Rules, now: datetime) -> list[_Place]:
             Lead.contact_time,
             Lead.owner_id,
         )
-        .where(Lead.waiting_since.is_not(None), Lead.status != LeadStatus.HELD)
+        .where(Lead.waiting_since.is_not(None), Lead.status.not_in(UNLISTED))
         .order_by(Lead.waiting_since, Lead.id)
         .limit(COUNTED)
     ).all()

@@ -14,9 +14,10 @@ from leadcapture.models.hours import ClinicHours
 from leadcapture.models.inbound import InboundKind, InboundMail
 from leadcapture.models.instance import Instance
 from leadcapture.models.kept_form import KeptForm
-from leadcapture.models.lead import Lead, LeadStatus
+from leadcapture.models.lead import UNLISTED, Lead, LeadStatus
 from leadcapture.models.letter import LetterVersion
 from leadcapture.models.mention import Mention
+from leadcapture.models.merge import Merge, ToldApart
 from leadcapture.models.message import Message, MessageKind, MessageState
 from leadcapture.models.notice_sender import NoticeKind, NoticeSender
 from leadcapture.models.pace import Pace
@@ -34,6 +35,7 @@ from leadcapture.models.timeline import TimelineEntry
 from leadcapture.models.view import ListChoice, SavedView
 
 __all__ = [
+    "UNLISTED",
     "Attempt",
     "AuditEntry",
     "BulkAct",
@@ -60,6 +62,7 @@ __all__ = [
     "LetterVersion",
     "ListChoice",
     "Mention",
+    "Merge",
     "Message",
     "MessageKind",
     "MessageState",
@@ -82,5 +85,6 @@ __all__ = [
     "Tag",
     "Task",
     "TimelineEntry",
+    "ToldApart",
     "lead_tag",
 ]

@@ -10,10 +10,11 @@ from leadcapture.database import Instant, Model
 
 
 class BulkAct(Model):
-    """``act`` is ``assign``, ``move``, ``tag`` or ``untag``; ``facts`` say whereto.
+    """``act`` is ``assign``, ``move``, ``tag``, ``untag`` or ``edit``; ``facts`` say whereto.
 
     ``changed`` has, for each lead changed, its id and how it stood; ``refused`` the references of
-    the others, each with the reason. No name and no address stands in it.
+    the others, each with the reason. No name and no address stands in it, save sealed (bound to
+    ``ref``) with an edit.
     """
 
     __tablename__ = "bulk_act"

@@ -29,6 +29,15 @@ class LeadStatus(enum.StrEnum):
     BOOKED = "booked"
     PATIENT = "patient"
     CLOSED = "closed"
+    MERGED = "merged"
+
+    @property
+    def is_listed(self) -> bool:
+        """True for what staff work with: neither held nor merged into another."""
+        return self not in UNLISTED
+
+
+UNLISTED = (LeadStatus.HELD, LeadStatus.MERGED)
 
 
 _UNDATED = "waiting_since IS NOT NULL AND first_response_due_at IS NULL"
@@ -55,6 +64,8 @@ class Lead(Model):
     ``waiting_since`` is when a person last asked and nobody has answered; None when nobody waits.
     ``first_response_due_at`` is when they should have heard from a person, ``warning_due_at`` when
     the next of the ``warnings`` goes to staff; both None until the clock has been read.
+    ``merged_into_id`` names the lead that stands for this one since they turned out to be one
+    person: its rows are there then, and this one keeps its address and its reference.
     ``version`` grows with each change that people see; the database counts it (`leads.changes`).
     """
 
@@ -84,6 +95,7 @@ class Lead(Model):
     warnings: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     confirmed_at: Mapped[datetime | None] = mapped_column(Instant)
     search_text: Mapped[str] = mapped_column(Text)
+    merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("lead.id"))
     version: Mapped[int] = mapped_column(server_default="1", server_onupdate=FetchedValue())
 
     owner: Mapped[Staff | None] = relationship()
@@ -100,6 +112,7 @@ class Lead(Model):
         _partial("ix_lead_undated", "waiting_since", _UNDATED),
         _partial("ix_lead_warning_due", "warning_due_at", "warning_due_at IS NOT NULL"),
         _partial("ix_lead_unowned", "waiting_since", _UNOWNED),
+        _partial("ix_lead_merged_into", "merged_into_id", "merged_into_id IS NOT NULL"),
     )
 
     @validates("waiting_since")

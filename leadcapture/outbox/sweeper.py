@@ -11,7 +11,15 @@ from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.orm import Session
 
 from leadcapture.database import reading
-from leadcapture.models import AuditEntry, Heartbeat, Message, Request, Screening
+from leadcapture.models import (
+    AuditEntry,
+    Heartbeat,
+    Lead,
+    Message,
+    Request,
+    Screening,
+    TimelineEntry,
+)
 from leadcapture.outbox import invariants
 from leadcapture.outbox.alerts import clear_alerts, open_subjects, raise_alert
 
@@ -133,7 +141,7 @@ def _found_here(session: Session, scope: invariants.Scope) -> Iterator[Violation
         if row.at - row.created_at > invariants.STOP_GRACE:
             yield Violation("I7", "left_after_stop", row.ref, row.lead_id)
     for row in session.execute(invariants.foreign_recipients(scope).limit(SHOWN)):
-        if _is_foreign(row):
+        if _is_foreign(row) and not _was_theirs(session, row):
             yield Violation("I8", "not_the_leads_address", row.ref, row.lead_id)
     if scope.whole:
         counted, highest = session.execute(
@@ -147,6 +155,19 @@ def _is_foreign(row: Any) -> bool:
     """True where the recipient is neither the lead's address nor the one typed in the request."""
     ours = {_plain(row.email), _plain(row.email_typed or "")}
     return _plain(row.recipient) not in ours
+
+
+def _was_theirs(session: Session, row: Any) -> bool:
+    """True where staff changed the lead's address since, or merged it with the lead of this one."""
+    merged = session.scalars(select(Lead.email).where(Lead.merged_into_id == row.lead_id))
+    changed = session.scalars(
+        select(TimelineEntry.facts).where(
+            TimelineEntry.lead_id == row.lead_id, TimelineEntry.kind == "details_changed"
+        )
+    )
+    told = (line for facts in changed for line in facts.get("changes", ()))
+    former = [value for name, *values in told if name == "email" for value in values]
+    return _plain(row.recipient) in {_plain(address) for address in (*merged, *former)}
 
 
 def _plain(address: str) -> str:

@@ -39,9 +39,8 @@ def packet_copy(token: str) -> AnyResponse:
     pdf = opened.documents[position].pdf
     if pdf is None:
         abort(404)
-    if opened.lead_id is not None:
-        packets.confirm_address(db.session(), opened.lead_id, now())
-        db.session.commit()
+    packets.confirm_address(db.session(), opened.message_ref, now())
+    db.session.commit()
     response = Response(pdf, mimetype="application/pdf")
     name = neutral_filename(opened.language, position, len(opened.documents))
     response.headers.set("Content-Disposition", "attachment", filename=name)

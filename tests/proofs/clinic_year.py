@@ -138,7 +138,11 @@ class Clinic:
 
     def _confirms(self, session: Session, happening: Happening) -> None:
         for lead in self._leads(session, happening):
-            packets.confirm_address(session, lead.id, happening.at)
+            letter = select(Message.ref).where(
+                Message.lead_id == lead.id, Message.kind == MessageKind.PACKET
+            )
+            if ref := session.scalar(letter.limit(1)):
+                packets.confirm_address(session, ref, happening.at)
 
     def _wants_link(self, session: Session, happening: Happening) -> None:
         for lead in self._leads(session, happening):

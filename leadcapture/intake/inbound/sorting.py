@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from leadcapture.intake.addresses import address_key
 from leadcapture.intake.inbound.mail import Mail
 from leadcapture.intake.inbound.senders import ours, sender_of
+from leadcapture.leads.merged import standing_for
 from leadcapture.models import InboundKind, Lead, Message, MessageKind, NoticeSender, Staff
 from leadcapture.outbox import envelope
 from leadcapture.settings import Settings
@@ -106,4 +107,5 @@ def _answered(session: Session, mail: Mail) -> Message | None:
 def _lead_of(session: Session, sender: str) -> Lead | None:
     if not sender:
         return None
-    return session.scalar(select(Lead).where(Lead.address_key == address_key(sender)))
+    found = session.scalar(select(Lead).where(Lead.address_key == address_key(sender)))
+    return standing_for(session, found) if found else None
