@@ -18,7 +18,7 @@ from leadcapture import integrity
 from leadcapture.accounts import kept_forms
 from leadcapture.database import asking, database_now, open_engine, open_session, own_moment
 from leadcapture.intake.inbound.reading import read_mailbox
-from leadcapture.leads import changes, presence, viewing
+from leadcapture.leads import changes, merging, presence, viewing
 from leadcapture.leads.exporting import ExportWriter
 from leadcapture.leads.kept_tallies import TallyKeeper
 from leadcapture.leads.watch import ResponseWatch
@@ -49,10 +49,11 @@ def resolve_doubts(session: Session, now: datetime) -> None:
 
 
 def forget_what_passed(session: Session, now: datetime) -> None:
-    """Drop what open pages and ended sessions leave behind for a while."""
+    """Drop what open pages, ended sessions and merges leave behind for a while."""
     changes.forget_old_changes(session, now)
     presence.forget_the_gone(session, now)
     kept_forms.forget_old_forms(session, now)
+    merging.forget_old_merges(session, now)
 
 
 # What one job does in turn: APScheduler keeps few jobs, each with a thread of its own.
