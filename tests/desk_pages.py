@@ -29,7 +29,7 @@ def addresses(app: Flask, session: Session) -> dict[str, str]:
         if rule.endpoint.startswith("dashboard.") and "GET" in (rule.methods or ()):
             path = rule.rule
             for argument in rule.arguments:
-                ref = refs.get(rule.endpoint, refs["lead"])
+                ref = refs.get(argument) or refs.get(rule.endpoint, refs["lead"])
                 for opened in (f"<{argument}>", f"<string:{argument}>"):
                     path = path.replace(opened, ref)
             found[rule.endpoint] = path + QUERIES.get(rule.endpoint, "")
@@ -37,10 +37,10 @@ def addresses(app: Flask, session: Session) -> dict[str, str]:
 
 
 def _references(session: Session) -> Mapping[str, str]:
-    lead = session.scalars(
-        select(Lead.ref).where(Lead.waiting_since.is_not(None)).order_by(Lead.id).limit(1)
-    ).one()
-    return {"lead": lead, "dashboard.inbound_mail": _mail(session)}
+    lead, other = session.scalars(
+        select(Lead.ref).where(Lead.waiting_since.is_not(None)).order_by(Lead.id).limit(2)
+    ).all()
+    return {"lead": lead, "other": other, "dashboard.inbound_mail": _mail(session)}
 
 
 def _mail(session: Session) -> str:

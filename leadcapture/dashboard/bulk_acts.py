@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask import abort, flash, redirect, request
+from flask import abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, ngettext
 from sqlalchemy import select
@@ -14,7 +14,7 @@ from leadcapture.dashboard import words
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.list_words import Shown, asker, read_query
 from leadcapture.database import db
-from leadcapture.leads import bulk, listing, tags
+from leadcapture.leads import bulk, details, listing, tags
 from leadcapture.leads.bulk import Act, Wish
 from leadcapture.leads.filters import LISTED, ME
 from leadcapture.leads.pipeline import ClosedReason
@@ -77,11 +77,17 @@ def act_undoing(ref: str) -> ResponseReturnValue:
     act = bulk.last_act(db.session(), ref, me().id)
     if act is None:
         abort(404)
-    undone = undo(db.session(), act, web.now())
+    if act.act == Act.EDIT:
+        undone = details.take_back(db.session(), web.vault(), web.settings(), act, web.now())
+    else:
+        undone = undo(db.session(), act, web.now())
     db.session.commit()
     if undone is None:
         flash(gettext("It was undone already."))
     page = request.form.get("page", "")
+    if page == "lead":
+        lead = request.form.get("list", "")
+        return redirect(url_for("dashboard.lead", ref=lead, done=act.ref), 303)
     shown = read_query(request.form.get("list", ""))
     endpoint = f"dashboard.{page}" if f"dashboard.{page}" in _PAGES else _PAGES[0]
     return redirect(shown.href(endpoint, done=act.ref), 303)
@@ -169,6 +175,8 @@ def _done_sentence(act: BulkAct) -> str:
                     status=status,
                 )
             )
+        case Act.EDIT:
+            return words.saved(act.facts)
         case Act.TAG:
             return str(
                 ngettext(
@@ -208,6 +216,8 @@ def _why(line: Sequence[str]) -> str:
     if line[1] == "no_move":
         status = words.of(words.STATUS, line[2])
         return str(gettext("stands at “%(status)s” and cannot go there", status=status))
+    if line[1] == "taken":
+        return str(gettext("has another address now, because another lead has the old one"))
     if line[1] == "changed":
         return str(gettext("somebody has changed it since, so it was left alone"))
     return str(gettext("stood so already"))

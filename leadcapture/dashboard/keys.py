@@ -42,6 +42,7 @@ SHEET = (
         lazy_gettext("On a lead"),
         (
             ("w", lazy_gettext("Write a note")),
+            ("e", lazy_gettext("Edit the details")),
             ("s", lazy_gettext("Choose where the lead goes")),
         ),
     ),

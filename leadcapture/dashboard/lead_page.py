@@ -4,20 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import abort, render_template
+from flask import abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, lazyload
 
 from leadcapture import web
 from leadcapture.accounts import idle
-from leadcapture.accounts.access import EVERYONE, me, staff_only
+from leadcapture.accounts.access import EVERYONE, may_decide, me, staff_only
 from leadcapture.dashboard.answers import Answers, open_answers, open_note, open_task
 from leadcapture.dashboard.blueprint import blueprint
+from leadcapture.dashboard.bulk_acts import done as done_last
+from leadcapture.dashboard.merging_page import just_told_apart
 from leadcapture.database import db
-from leadcapture.leads import clock, letters_ahead, mentions, pipeline, tags, tasks
+from leadcapture.leads import clock, letters_ahead, mentions, merging, pipeline, tags, tasks
 from leadcapture.leads.contact import LONGEST_NOTE, CallOutcome, Meeting
 from leadcapture.leads.duplicates import duplicates
+from leadcapture.leads.merged import standing_for
 from leadcapture.leads.viewing import record_view
 from leadcapture.leads.waiting import due_of
 from leadcapture.models import (
@@ -53,6 +56,18 @@ def find_lead(ref: str) -> Lead:
     )
     if lead is None:
         abort(404)
+    return lead if lead.merged_into_id is None else _standing(lead)
+
+
+def _standing(merged: Lead) -> Lead:
+    """The lead that stands for one that was merged: a page moves there, an act is done there."""
+    if "X-Live" in request.headers:
+        # The script of an open page: it says that the lead is no longer there.
+        abort(404)
+    lead = standing_for(db.session(), merged)
+    if request.method == "GET":
+        values = {**(request.view_args or {}), "ref": lead.ref}
+        abort(redirect(url_for(str(request.endpoint), **values), 303))
     return lead
 
 
@@ -100,7 +115,12 @@ def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue
         tags=tags.tags_of(db.session(), [lead.id]).get(lead.id, ()),
         offered_tags=tags.list_tags(db.session()),
         to_do=to_do,
-        done=done,
+        tasks_done=done,
+        done=done_last(),
+        apart=just_told_apart(lead),
+        just_merged=request.args.get("merged", ""),
+        merges=merging.merges_of(db.session(), lead, web.now()),
+        may_merge=may_decide() and lead.status is not LeadStatus.HELD,
         open_task=open_task,
         longest_task=tasks.LONGEST_TEXT,
         owners=_owners(),

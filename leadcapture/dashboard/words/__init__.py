@@ -1,5 +1,6 @@
 """Words: what staff read for each word that the rooms below keep in the database."""
 
+from leadcapture.dashboard.words.details import CHOICE, FIELD, field_value, saved
 from leadcapture.dashboard.words.events import happened
 from leadcapture.dashboard.words.exports import EXPORT_COLUMN, EXPORT_STATE
 from leadcapture.dashboard.words.reasons import HELD_REQUEST, REASON, TASK, why
@@ -36,6 +37,7 @@ from leadcapture.dashboard.words.terms import (
 __all__ = [
     "CALL",
     "CHANNEL",
+    "CHOICE",
     "CLOSED_REASON",
     "CONDITION",
     "CONSENT",
@@ -43,6 +45,7 @@ __all__ = [
     "CONTACT_TIME",
     "EXPORT_COLUMN",
     "EXPORT_STATE",
+    "FIELD",
     "FORM_PART",
     "HELD_REQUEST",
     "LETTER",
@@ -56,11 +59,13 @@ __all__ = [
     "TAG_COLOR",
     "TASK",
     "WAY",
+    "field_value",
     "happened",
     "letter_name",
     "occasion",
     "of",
     "purpose",
+    "saved",
     "setting_name",
     "setting_value",
     "step_of",

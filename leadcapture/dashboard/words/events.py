@@ -6,6 +6,7 @@ from typing import Any
 from flask import g
 from flask_babel import LazyString, gettext, lazy_gettext, ngettext
 
+from leadcapture.dashboard.words.details import changes_of, merged_sentence
 from leadcapture.dashboard.words.reasons import TASK
 from leadcapture.dashboard.words.terms import CALL, CLOSED_REASON, LETTER, STATUS, of, step_of
 from leadcapture.database import db
@@ -40,6 +41,16 @@ def happened(entry: TimelineEntry) -> str:
             return str(gettext("Tagged “%(tag)s”", tag=_tag(facts)))
         case "tag_removed":
             return str(gettext("Tag “%(tag)s” removed", tag=_tag(facts)))
+        case "details_changed":
+            return changes_of(facts)
+        case "merged":
+            return merged_sentence(facts)
+        case "merge_undone":
+            return str(gettext("Parted from the lead of %(name)s", name=facts.get("name", "")))
+        case "told_apart":
+            return str(gettext("Not the same person as %(name)s", name=facts.get("name", "")))
+        case "perhaps_same":
+            return str(gettext("Perhaps the same person as %(name)s", name=facts.get("name", "")))
         case "act_undone":
             return _undone(facts)
         case "answered":

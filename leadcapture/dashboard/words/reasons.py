@@ -161,6 +161,12 @@ REASON: Mapping[str, LazyString] = {
     "unsubscribed": lazy_gettext("This address asked for no more mail."),
     "no_such_address": lazy_gettext("This address does not exist."),
     "consent_withdrawn": lazy_gettext("The person no longer agrees to follow-ups."),
+    "readdressed": lazy_gettext("It goes to the new address."),
+    "address_changed": lazy_gettext(
+        "The address was corrected after a copy had been tried at the old one. Send the packet "
+        "again if it was that."
+    ),
+    "merged": lazy_gettext("The person has another lead, whose follow-ups go on."),
     "erased": lazy_gettext("The person's record was erased."),
     "contacted": lazy_gettext("Somebody has spoken with the person."),
     "wrote": lazy_gettext("Somebody of the clinic has written to the person."),

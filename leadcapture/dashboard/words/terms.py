@@ -13,6 +13,7 @@ STATUS: Mapping[str, LazyString] = {
     "booked": lazy_gettext("Booked"),
     "patient": lazy_gettext("Patient"),
     "closed": lazy_gettext("Closed"),
+    "merged": lazy_gettext("Merged"),
 }
 
 CLOSED_REASON: Mapping[str, LazyString] = {

@@ -1,0 +1,581 @@
+"""Two leads that are one person: side by side, merged by choice, taken apart again."""
+
+import json
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from sqlalchemy import Engine, insert, select
+from sqlalchemy.orm import Session
+
+from leadcapture.database import Base, open_session
+from leadcapture.intake.inbound.sorting import _lead_of
+from leadcapture.intake.receive import receive
+from leadcapture.leads import merge_rows, merging, stopping
+from leadcapture.leads.duplicates import duplicates
+from leadcapture.leads.merge_choices import CHOICES
+from leadcapture.models import (
+    AuditEntry,
+    Consent,
+    InboundKind,
+    InboundMail,
+    Lead,
+    LeadStatus,
+    Mention,
+    Merge,
+    Message,
+    MessageKind,
+    MessageState,
+    Request,
+    Staff,
+    Tag,
+    Task,
+    TimelineEntry,
+    lead_tag,
+)
+from leadcapture.outbox import policy, stops, sweeper
+from leadcapture.outbox.queue import new_ref, open_payload
+from leadcapture.settings import Settings
+from leadcapture.vault import Vault
+from tests.clock import TUESDAY_MORNING, Clock
+from tests.conftest import SignIn
+from tests.pages import Page
+from tests.people import MESSAGE, NAME, NOTE, a_lead, a_message, a_request, a_staff_member
+from tests.test_dashboard import rosa
+from tests.test_intake_receive import a_submission
+from tests.visitors import Visitor
+
+__all__ = ["rosa"]
+
+OTHER = "jan@another.example"
+# What tells of a merge stays; everything else is as it was.
+TELLS = {"timeline_entry": ("merged", "merge_undone")}
+
+
+@pytest.fixture
+def ana(app: Flask, session: Session) -> Staff:
+    with app.app_context():
+        found = a_staff_member(session, name="Ana Vargas", email="ana@clinic.example")
+    session.commit()
+    return found
+
+
+@pytest.fixture
+def janet(session: Session) -> Lead:
+    lead = a_lead(session)
+    a_request(session, lead)
+    a_message(session, lead, step="day-10")
+    session.commit()
+    return lead
+
+
+@pytest.fixture
+def jan(session: Session, vault: Vault, ana: Staff) -> Lead:
+    """The same person from another address, with one of everything that hangs on a lead."""
+    lead = a_lead(
+        session,
+        email=OTHER,
+        full_name="Jan Whitfield",
+        phone_typed="813 555 0142",
+        status=LeadStatus.NEW,
+        owner_id=ana.id,
+        country="",
+        created_at=TUESDAY_MORNING - timedelta(days=9),
+        waiting_since=TUESDAY_MORNING - timedelta(hours=1),
+    )
+    fill(session, vault, lead, ana)
+    session.commit()
+    return lead
+
+
+def fill(session: Session, vault: Vault, lead: Lead, colleague: Staff) -> None:
+    """Requests and consents, letters, a note that mentions somebody, a task, a tag, a mail."""
+    request = a_request(session, lead)
+    sent = a_message(
+        session,
+        lead,
+        kind=MessageKind.PACKET,
+        state=MessageState.SENT,
+        request_id=request.id,
+        sent_at=TUESDAY_MORNING,
+    )
+    a_message(session, lead, step="day-3")
+    ref = new_ref()
+    note = TimelineEntry(
+        ref=ref,
+        lead_id=lead.id,
+        request_id=request.id,
+        message_id=sent.id,
+        actor_id=colleague.id,
+        kind="note_added",
+        facts={},
+        note=vault.seal("timeline_entry", "note", ref, NOTE),
+        at=TUESDAY_MORNING,
+    )
+    task, tag = (
+        new_ref(),
+        Tag(
+            ref=new_ref(),
+            name=f"Ring {lead.id}",
+            name_key=f"ring {lead.id}",
+            color="plain",
+            created_at=TUESDAY_MORNING,
+        ),
+    )
+    session.add_all([note, tag])
+    session.add(
+        Task(
+            ref=task,
+            dedupe_key=f"response:{lead.ref}:20260303",
+            kind="response_due",
+            lead_id=lead.id,
+            due_at=TUESDAY_MORNING,
+            created_at=TUESDAY_MORNING,
+            text=vault.seal("task", "text", task, NOTE),
+        )
+    )
+    session.add(
+        InboundMail(
+            ref=new_ref(),
+            mail_id_hash=new_ref(),
+            sha256="0" * 64,
+            kind=InboundKind.ANSWER,
+            lead_id=lead.id,
+            message_id=sent.id,
+            received_at=TUESDAY_MORNING,
+            fetched_at=TUESDAY_MORNING,
+        )
+    )
+    session.flush()
+    session.add(Mention(entry_id=note.id, staff_id=colleague.id, created_at=TUESDAY_MORNING))
+    session.execute(insert(lead_tag).values(lead_id=lead.id, tag_id=tag.id))
+    session.flush()
+
+
+def side_by_side(visitor: Visitor, one: Lead, other: Lead) -> Page:
+    return visitor.page(f"/desk/leads/{one.ref}/merging/{other.ref}")
+
+
+def stand(session: Session, vault: Vault) -> dict[str, list[dict[str, Any]]]:
+    """Every row of the tables that a merge may touch, without what tells of the merge itself."""
+    session.expire_all()
+    found = {}
+    for name in ("lead", "lead_tag", "mention", *merge_rows.MOVED):
+        rows = session.execute(select(Base.metadata.tables[name])).mappings().all()
+        kept = [dict(row) for row in rows if row.get("kind") not in TELLS.get(name, ())]
+        for row in kept:
+            row.pop("version", None)
+            if name == "message":
+                opened = vault.open("message", "payload", row["ref"], row["payload"])
+                row["payload"] = json.loads(opened)
+                row["payload"]["values"] = {
+                    key: value
+                    for key, value in row["payload"]["values"].items()
+                    if key not in ("stop_link", "preferences_link")
+                }
+                # When it was last looked at is no part of where it stands.
+                row.pop("state_at")
+                if row["state"] in (MessageState.CANCELLED, MessageState.SUPPRESSED):
+                    row["state"], row["reason"] = "stopped", ""
+        found[name] = sorted(kept, key=str)
+    return found
+
+
+def test_every_table_that_hangs_on_a_lead_goes_along() -> None:
+    """A table that is added later fails here until somebody has thought of it."""
+    hangs = {
+        table.name
+        for table in Base.metadata.tables.values()
+        for key in table.foreign_keys
+        if key.column.table.name == "lead"
+    }
+    apart = {"lead", "lead_tag", "presence", "merge", "told_apart"}
+    assert hangs - apart == set(merge_rows.MOVED)
+
+
+def test_staff_choose_field_by_field_and_all_that_was_hangs_together(
+    rosa: Visitor, session: Session, vault: Vault, janet: Lead, jan: Lead, ana: Staff
+) -> None:
+    page = side_by_side(rosa, janet, jan)
+    for words in (NAME, "Jan Whitfield", OTHER, MESSAGE, "Packet", "Follow-up letters"):
+        assert words in page.main_text
+    answer = rosa.send(page, "/merging/" + jan.ref, stays="this", name="that", owner="that")
+    told = rosa.page(answer.location)
+    assert "Jan Whitfield is one lead now." in told.text
+    assert (janet.full_name, janet.email, janet.owner_id) == ("Jan Whitfield", janet.email, ana.id)
+    # It was first asked when the first of them was, and waits as long as the one who waits longest.
+    assert janet.created_at == TUESDAY_MORNING - timedelta(days=9)
+    assert janet.waiting_since == TUESDAY_MORNING - timedelta(hours=1)
+    assert (jan.status, jan.merged_into_id, jan.waiting_since) == (
+        LeadStatus.MERGED,
+        janet.id,
+        None,
+    )
+    for table in (Request, Consent, Message, TimelineEntry, Task, InboundMail):
+        assert set(session.scalars(select(table.lead_id))) == {janet.id}
+    tagged = session.scalars(select(lead_tag.c.lead_id)).all()
+    assert tagged == [janet.id]
+    # Sealed words open where they are, and what she was told stands on her page.
+    assert NOTE in told.text and told.text.count(MESSAGE) == 2
+    # Old links lead on; each word finds her, and none finds the other.
+    again = rosa.get(f"/desk/leads/{jan.ref}")
+    assert (again.status_code, again.location) == (303, f"/desk/leads/{janet.ref}")
+    for typed in (OTHER, janet.email, "8135550142", "jan"):
+        found = rosa.page(f"/desk/leads?q={typed}")
+        assert found.links.count(f"/desk/leads/{janet.ref}") == 1
+        assert f"/desk/leads/{jan.ref}" not in found.links
+    for path in ("/desk/", "/desk/pipeline", "/desk/leads"):
+        assert f"/desk/leads/{jan.ref}" not in rosa.page(path).links
+    acts = session.execute(
+        select(AuditEntry.subject).where(AuditEntry.act == "leads_merged")
+    ).scalars()
+    assert set(acts) == {janet.ref, jan.ref}
+
+
+def test_one_sequence_stays_and_the_other_is_cancelled_with_its_reason(
+    rosa: Visitor, session: Session, janet: Lead, jan: Lead
+) -> None:
+    page = side_by_side(rosa, janet, jan)
+    told = rosa.page(rosa.send(page, "/merging/" + jan.ref, stays="this").location)
+    follow_ups = session.scalars(
+        select(Message).where(Message.kind == MessageKind.FOLLOW_UP).order_by(Message.id)
+    ).all()
+    assert [(one.step, one.state, one.reason) for one in follow_ups] == [
+        ("day-10", "queued", ""),
+        ("day-3", "cancelled", "merged"),
+    ]
+    assert "Merged with the lead of Jan Whitfield (1 follow-up cancelled)" in told.text
+    assert "The person has another lead, whose follow-ups go on." in told.text
+
+
+def test_a_sequence_that_only_the_other_has_goes_on_at_the_address_that_stays(
+    session: Session,
+    vault: Vault,
+    settings: Settings,
+    clock: Clock,
+    janet: Lead,
+    jan: Lead,
+    ana: Staff,
+) -> None:
+    """I8; and what stops letters there stops them at that address."""
+    stops.cancel_follow_ups(session, janet.id, "staff_cancelled", clock.now)
+    merge = merging.merge(session, vault, settings, janet, jan, (), ana.id, clock.now)
+    letter = session.scalars(select(Message).where(Message.step == "day-3")).one()
+    assert (letter.recipient, letter.cap_hash, letter.state) == (
+        janet.email,
+        janet.cap_hash,
+        "queued",
+    )
+    assert f"/stop/{janet.cap_hash}." in open_payload(vault, letter)["values"]["stop_link"]
+    session.commit()
+    assert not [one for one in sweeper.violations(session, clock.now) if one.invariant == "I8"]
+    merging.undo(session, vault, settings, merge, ana.id, clock.now)
+    session.refresh(letter)
+    assert (letter.recipient, letter.cap_hash, letter.lead_id) == (OTHER, jan.cap_hash, jan.id)
+
+
+def test_who_is_spoken_with_gets_no_follow_up_of_either(
+    session: Session,
+    vault: Vault,
+    settings: Settings,
+    clock: Clock,
+    janet: Lead,
+    jan: Lead,
+    ana: Staff,
+) -> None:
+    jan.status, jan.waiting_since = LeadStatus.BOOKED, None
+    merging.merge(session, vault, settings, janet, jan, ("status",), ana.id, clock.now)
+    assert janet.status is LeadStatus.BOOKED
+    kinds = select(Message.state).where(Message.kind == MessageKind.FOLLOW_UP)
+    assert set(session.scalars(kinds)) == {"cancelled"}
+    # She who waits goes on waiting, whatever the status says.
+    assert janet.waiting_since == TUESDAY_MORNING
+
+
+def test_a_merged_address_that_writes_again_joins_the_lead_that_stays(
+    session: Session,
+    vault: Vault,
+    settings: Settings,
+    clock: Clock,
+    janet: Lead,
+    jan: Lead,
+    ana: Staff,
+) -> None:
+    """AB-08: and changes nothing that staff chose, save the clocks."""
+    janet.status, janet.waiting_since = LeadStatus.CLOSED, None
+    jan.status, jan.waiting_since = LeadStatus.CLOSED, None
+    session.flush()
+    merging.merge(session, vault, settings, janet, jan, (), ana.id, clock.now)
+    session.commit()
+    before = stand(session, vault)["lead"]
+    clock.advance(timedelta(days=3))
+    wanted = a_submission(email=OTHER, email_typed=OTHER, full_name="Somebody Else")
+    receive(session, vault, settings, wanted, clock.now)
+    session.commit()
+    session.expire_all()
+    request = session.scalars(select(Request).order_by(Request.id.desc())).first()
+    assert request is not None and request.lead_id == janet.id
+    assert [janet.status, janet.waiting_since] == [LeadStatus.NEW, clock.now]
+    assert (janet.full_name, janet.last_request_at) == (NAME, clock.now)
+    merged = [row for row in stand(session, vault)["lead"] if row["id"] == jan.id]
+    assert merged == [row for row in before if row["id"] == jan.id]
+    packet = session.scalars(
+        select(Message).where(Message.dedupe_key == f"packet:{request.receipt}")
+    ).one()
+    assert (packet.recipient, packet.lead_id, packet.cap_hash) == (OTHER, janet.id, jan.cap_hash)
+    assert not [one for one in sweeper.violations(session, clock.now) if one.invariant == "I8"]
+    assert _lead_of(session, OTHER) == janet
+
+
+def test_a_stop_at_either_address_holds_there_and_ends_the_persons_consent(
+    session: Session,
+    vault: Vault,
+    settings: Settings,
+    clock: Clock,
+    janet: Lead,
+    jan: Lead,
+    ana: Staff,
+) -> None:
+    """MD-14, I7."""
+    jan.confirmed_at = clock.now
+    stopping.stop_follow_ups(session, janet.cap_hash, clock.now)
+    merging.merge(session, vault, settings, jan, janet, (), ana.id, clock.now)
+    assert stops.is_suppressed(session, janet.cap_hash, MessageKind.FOLLOW_UP)
+    assert not stops.is_suppressed(session, jan.cap_hash, MessageKind.FOLLOW_UP)
+    letter = session.scalars(select(Message).where(Message.step == "day-3")).one()
+    assert policy.refusal(session, letter, clock.now) is None
+    stopping.stop_follow_ups(session, janet.cap_hash, clock.now)
+    refused = policy.refusal(session, letter, clock.now)
+    assert refused is not None and refused.reason == "consent_withdrawn"
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_merge_that_is_undone_leaves_no_trace_in_any_row(
+    app: Flask, engine: Engine, vault: Vault, settings: Settings, clock: Clock, ana: Staff
+) -> None:
+    """Whatever hangs on the two, however staff chose: merge, then undo, and all is as it was."""
+    statuses = st.sampled_from([status for status in LeadStatus if status.is_listed])
+    leads = st.fixed_dictionaries(
+        {
+            "status": statuses,
+            "phone": st.sampled_from([None, "+18135550142", "+50688880123"]),
+            "language": st.sampled_from(["en", "es"]),
+            "contact_by": st.sampled_from(["", "phone"]),
+            "waits": st.sampled_from([None, 1, 5]),
+            "filled": st.booleans(),
+            "asked": st.booleans(),
+        }
+    )
+
+    @examples(
+        max_examples=20,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate,),
+    )
+    @given(st.tuples(leads, leads, leads), st.sets(st.sampled_from(list(CHOICES))), st.booleans())
+    def check(facts: tuple[Mapping[str, Any], ...], taken: set[str], in_a_chain: bool) -> None:
+        with open_session(engine) as session:
+            kept, other, third = (_made(session, vault, ana, one) for one in facts)
+            if in_a_chain:
+                merging.merge(session, vault, settings, other, third, (), ana.id, clock.now)
+            before = stand(session, vault)
+            merge = merging.merge(session, vault, settings, kept, other, taken, ana.id, clock.now)
+            assert stand(session, vault) != before
+            merging.undo(session, vault, settings, merge, ana.id, clock.now)
+            after = stand(session, vault)
+            # A letter that was stopped is never sent after all: its undo says so.
+            stopped = set(merge.moved["stopped"])
+            for rows in (before["message"], after["message"]):
+                for row in rows:
+                    if row["id"] in stopped:
+                        row["state"], row["reason"] = "stopped", ""
+            assert after == before
+            session.rollback()
+
+    check()
+
+
+def _made(session: Session, vault: Vault, ana: Staff, facts: Mapping[str, Any]) -> Lead:
+    waits = facts["waits"]
+    lead = a_lead(
+        session,
+        email=f"{new_ref()}@example.com",
+        status=facts["status"],
+        closed_reason="cost" if facts["status"] is LeadStatus.CLOSED else "",
+        phone=facts["phone"],
+        phone_typed=facts["phone"] or "",
+        language=facts["language"],
+        contact_by=facts["contact_by"],
+        waiting_since=TUESDAY_MORNING - timedelta(hours=waits) if waits else None,
+    )
+    if waits:
+        lead.first_response_due_at = TUESDAY_MORNING + timedelta(hours=waits)
+        lead.warnings = waits % 2
+    if facts["filled"]:
+        fill(session, vault, lead, ana)
+    elif facts["asked"]:
+        a_request(session, lead)
+        a_message(session, lead)
+    return lead
+
+
+def test_what_happened_since_stays_with_the_lead_that_stays(
+    rosa: Visitor,
+    session: Session,
+    vault: Vault,
+    settings: Settings,
+    clock: Clock,
+    janet: Lead,
+    jan: Lead,
+) -> None:
+    page = side_by_side(rosa, janet, jan)
+    rosa.send(page, "/merging/" + jan.ref, stays="this", name="that")
+    page = rosa.page(f"/desk/leads/{janet.ref}")
+    rosa.send(page, "/notes", note="Spoke with her since.")
+    edit = rosa.page(f"/desk/leads/{janet.ref}/details")
+    rosa.send(edit, "/details", full_name="Janet Whitfield Ruiz")
+    clock.advance(timedelta(days=29))
+    page = rosa.page(f"/desk/leads/{janet.ref}")
+    told = rosa.page(rosa.send(page, "/undoing").location)
+    assert (
+        "Undone: Jan Whitfield stands alone again. What a colleague has changed since" in told.text
+    )
+    assert "1 follow-up stays cancelled" in told.text
+    assert (janet.full_name, jan.full_name) == ("Janet Whitfield Ruiz", "Jan Whitfield")
+    assert (jan.status, jan.merged_into_id) == (LeadStatus.NEW, None)
+    assert "Spoke with her since." in told.text
+    own = rosa.page(f"/desk/leads/{jan.ref}")
+    assert NOTE in own.text and "Spoke with her since." not in own.text
+    assert "Parted from the lead of Janet Whitfield Ruiz" in own.text
+
+
+def test_after_thirty_days_a_merge_stays_and_how_the_two_stood_is_forgotten(
+    rosa: Visitor, session: Session, clock: Clock, janet: Lead, jan: Lead
+) -> None:
+    page = side_by_side(rosa, janet, jan)
+    shown = rosa.page(rosa.send(page, "/merging/" + jan.ref, stays="this").location)
+    clock.advance(timedelta(days=30))
+    merging.forget_old_merges(session, clock.now)
+    session.commit()
+    merge = session.scalars(select(Merge)).one()
+    assert (merge.stood, merge.moved) == (None, {})
+    told = rosa.page(rosa.send(shown, "/undoing").location)
+    assert "A merge can be undone for 30 days; this one is older." in told.text
+    assert jan.merged_into_id == janet.id
+
+
+def test_of_two_who_merge_the_same_pair_one_wins_and_the_other_is_told(
+    rosa: Visitor, sign_in: SignIn, session: Session, janet: Lead, jan: Lead
+) -> None:
+    marta = sign_in("coordinator", name="Marta Solís")
+    mine, hers = side_by_side(rosa, janet, jan), side_by_side(marta, jan, janet)
+    assert rosa.send(mine, "/merging/" + jan.ref, stays="this").status_code == 303
+    told = marta.page(marta.send(hers, "/merging/" + janet.ref, stays="this").location)
+    assert "Rosa Alvarado has merged Jan Whitfield already" in told.text
+    assert len(session.scalars(select(Merge)).all()) == 1
+
+
+def test_two_merges_at_the_same_moment_make_one(
+    engine: Engine,
+    session: Session,
+    vault: Vault,
+    settings: Settings,
+    clock: Clock,
+    janet: Lead,
+    jan: Lead,
+    ana: Staff,
+) -> None:
+    at_once = threading.Barrier(2)
+    outcomes: list[str] = []
+
+    def press(stays: int, goes: int) -> None:
+        with open_session(engine) as own:
+            at_once.wait()
+            merging.take_turn(own)
+            kept, other = own.get_one(Lead, stays), own.get_one(Lead, goes)
+            try:
+                merging.merge(own, vault, settings, kept, other, (), ana.id, clock.now)
+                own.commit()
+                outcomes.append("merged")
+            except merging.MergeRefused as refused:
+                own.rollback()
+                outcomes.append(f"refused: {refused}")
+
+    session.commit()
+    pairs = ((janet.id, jan.id), (jan.id, janet.id))
+    threads = [threading.Thread(target=press, args=pair) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["merged", "refused: merged"]
+
+
+def test_a_lead_that_changed_meanwhile_is_shown_again_before_it_is_merged(
+    rosa: Visitor, session: Session, janet: Lead, jan: Lead
+) -> None:
+    page = side_by_side(rosa, janet, jan)
+    jan.full_name = "Janine Whitfield"
+    session.commit()
+    again = rosa.send(page, "/merging/" + jan.ref, stays="that", name="that")
+    assert again.status_code == 409
+    shown = Page(again.text)
+    assert "Janine Whitfield has changed since you opened the page" in shown.text
+    assert shown.form("/merging/" + jan.ref)["stays"] == ["that"]
+    rosa.send(shown, "/merging/" + jan.ref)
+    assert janet.merged_into_id == jan.id and jan.full_name == "Janine Whitfield"
+
+
+def test_they_are_told_apart_and_that_is_taken_back(
+    rosa: Visitor, session: Session, janet: Lead, jan: Lead
+) -> None:
+    page = rosa.page(f"/desk/leads/{janet.ref}")
+    assert "the same telephone" in page.main_text
+    told = rosa.page(rosa.send(side_by_side(rosa, janet, jan), "/difference/" + jan.ref).location)
+    assert "Remembered: Jan Whitfield is somebody else." in told.text
+    for lead in (janet, jan):
+        assert "Perhaps the same person" not in rosa.page(f"/desk/leads/{lead.ref}").main_text
+    assert "Rosa Alvarado said that they are not the same" in side_by_side(rosa, janet, jan).text
+    rosa.send(told, "/difference/" + jan.ref, off="1")
+    assert "the same telephone" in rosa.page(f"/desk/leads/{janet.ref}").main_text
+
+
+def test_the_same_name_and_mailbox_elsewhere_suggest_a_duplicate(session: Session) -> None:
+    one = a_lead(session, full_name="José Peña", email="j.pena@gmial.com", phone=None)
+    same = a_lead(session, full_name="Jose  PENA", email="J.Pena@gmail.com", phone=None)
+    a_lead(session, full_name="José Peña", email="jp77@gmail.com", phone=None)
+    a_lead(session, full_name="Juana Peña", email="j.pena@hotmail.com", phone=None)
+    assert [(found.lead, found.why) for found in duplicates(session, one)] == [(same, "name")]
+
+
+def test_front_desk_neither_merges_nor_learns_of_health(
+    sign_in: SignIn, session: Session, janet: Lead, jan: Lead
+) -> None:
+    """AU-12: the page itself is for coordinators; what a merge left on the lead's page is not."""
+    front = sign_in("front_desk")
+    assert front.get(f"/desk/leads/{janet.ref}/merging/{jan.ref}").status_code == 403
+    page = front.page(f"/desk/leads/{janet.ref}")
+    assert "A coordinator can compare and merge them." in page.text
+    assert f"/merging/{jan.ref}" not in "".join(page.links)
+    coordinator = sign_in("coordinator")
+    shown = side_by_side(coordinator, janet, jan)
+    coordinator.send(shown, "/merging/" + jan.ref, stays="this")
+    after = front.page(f"/desk/leads/{janet.ref}")
+    assert MESSAGE not in after.text and NOTE not in after.text
+    assert not [form for form in after.find("form") if "/merges/" in form.get("action")]
+
+
+def test_a_held_request_is_decided_about_before_its_lead_is_merged(
+    rosa: Visitor, session: Session, janet: Lead, jan: Lead
+) -> None:
+    jan.status = LeadStatus.HELD
+    session.commit()
+    told = rosa.page(f"/desk/leads/{janet.ref}/merging/{jan.ref}")
+    assert "Release or discard it first, then merge them." in told.text
