@@ -11,6 +11,8 @@ from flask import Flask
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from playwright.sync_api import Browser
+from playwright.sync_api import Page as BrowserPage
 from sqlalchemy import Engine, insert, select
 from sqlalchemy.orm import Session
 
@@ -43,10 +45,11 @@ from leadcapture.outbox import policy, stops, sweeper
 from leadcapture.outbox.queue import new_ref, open_payload
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
+from tests.chromium import assert_accessible, open_page
 from tests.clock import TUESDAY_MORNING, Clock
 from tests.conftest import SignIn
 from tests.pages import Page
-from tests.people import MESSAGE, NAME, NOTE, a_lead, a_message, a_request, a_staff_member
+from tests.people import MESSAGE, NAME, NOTE, PASSWORD, a_lead, a_message, a_request, a_staff_member
 from tests.test_dashboard import rosa
 from tests.test_intake_receive import a_submission
 from tests.visitors import Visitor
@@ -579,3 +582,42 @@ def test_a_held_request_is_decided_about_before_its_lead_is_merged(
     session.commit()
     told = rosa.page(f"/desk/leads/{janet.ref}/merging/{jan.ref}")
     assert "Release or discard it first, then merge them." in told.text
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_by_key_and_on_a_phone_a_lead_is_edited_compared_merged_and_parted(
+    browser: Browser, site: str, app: Flask, session: Session, janet: Lead, jan: Lead
+) -> None:
+    """AX-01, AX-05: dark, 320 px wide, in every state of both pages."""
+    look: dict[str, Any] = {"viewport": {"width": 320, "height": 800}, "color_scheme": "dark"}
+
+    def look_at(shown: BrowserPage) -> None:
+        assert shown.evaluate("document.documentElement.scrollWidth") <= 320
+        assert_accessible(shown)
+
+    with open_page(browser, site, **look) as page:
+        page.goto("/sign-in")
+        page.fill("input[name=email]", "ana@clinic.example")
+        page.fill("input[name=password]", PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/desk/")
+        page.goto(f"/desk/leads/{janet.ref}")
+        page.keyboard.press("e")
+        page.wait_for_url("**/details")
+        look_at(page)
+        page.get_by_label("Name", exact=True).fill("Jeanette Whitfield")
+        page.get_by_label("Email").fill(OTHER)
+        page.keyboard.press("Enter")
+        page.get_by_text("Jan Whitfield has this address already.").first.wait_for()
+        look_at(page)
+        page.get_by_role("link", name="Compare and merge").click()
+        page.get_by_role("heading", name="The same person?").wait_for()
+        look_at(page)
+        page.get_by_role("group", name="Name").get_by_label("Jan Whitfield").check()
+        page.get_by_role("button", name="Merge the two").click()
+        page.get_by_text("Jan Whitfield is one lead now.").wait_for()
+        look_at(page)
+        page.get_by_role("button", name="Undo the merge with Jan Whitfield").click()
+        page.get_by_text("Undone: Jan Whitfield stands alone again.").wait_for()
+    session.expire_all()
+    assert (janet.full_name, jan.merged_into_id) == (NAME, None)
