@@ -210,7 +210,7 @@ def test_staff_choose_field_by_field_and_all_that_was_hangs_together(
         assert words in page.main_text
     answer = rosa.send(page, "/merging/" + jan.ref, stays="this", name="that", owner="that")
     told = rosa.page(answer.location)
-    assert "Jan Whitfield is one lead now." in told.text
+    assert "Merged: what belonged to Jan Whitfield stands here now." in told.text
     assert (janet.full_name, janet.email, janet.owner_id) == ("Jan Whitfield", janet.email, ana.id)
     # It was first asked when the first of them was, and waits as long as the one who waits longest.
     assert janet.created_at == TUESDAY_MORNING - timedelta(days=9)
@@ -229,6 +229,11 @@ def test_staff_choose_field_by_field_and_all_that_was_hangs_together(
     # Old links lead on; each word finds her, and none finds the other.
     again = rosa.get(f"/desk/leads/{jan.ref}")
     assert (again.status_code, again.location) == (303, f"/desk/leads/{janet.ref}")
+    # An open page of the other says that it is gone; a note that was typed there is kept here.
+    assert rosa.get(f"/desk/leads/{jan.ref}", headers={"X-Live": "1"}).status_code == 404
+    typed_there = {"csrf_token": told.form("/notes")["csrf_token"][0], "note": "She called."}
+    rosa.post(f"/desk/leads/{jan.ref}/notes", data=typed_there)
+    assert "She called." in rosa.page(f"/desk/leads/{janet.ref}").main_text
     for typed in (OTHER, janet.email, "8135550142", "jan"):
         found = rosa.page(f"/desk/leads?q={typed}")
         assert found.links.count(f"/desk/leads/{janet.ref}") == 1
@@ -615,7 +620,7 @@ def test_by_key_and_on_a_phone_a_lead_is_edited_compared_merged_and_parted(
         look_at(page)
         page.get_by_role("group", name="Name").get_by_label("Jan Whitfield").check()
         page.get_by_role("button", name="Merge the two").click()
-        page.get_by_text("Jan Whitfield is one lead now.").wait_for()
+        page.get_by_text("Merged: what belonged to Jan Whitfield stands here now.").wait_for()
         look_at(page)
         page.get_by_role("button", name="Undo the merge with Jan Whitfield").click()
         page.get_by_text("Undone: Jan Whitfield stands alone again.").wait_for()

@@ -40,6 +40,8 @@ def field_value(name: str, value: str) -> str:
             return telephone(value) if value.startswith("+") else value
         case "country":
             return country_name(value)
+        case "time_zone":
+            return value.rpartition("/")[2].replace("_", " ")
         case "language":
             return language_name(value)
         case "contact_by":
