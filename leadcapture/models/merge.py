@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, LargeBinary, String
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from leadcapture.database import Instant, Model
@@ -27,12 +27,22 @@ class Merge(Model):
     actor_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
     moved: Mapped[dict[str, Any]] = mapped_column(JSON)
     stood: Mapped[bytes | None] = mapped_column(LargeBinary)
-    at: Mapped[datetime] = mapped_column(Instant, index=True)
+    at: Mapped[datetime] = mapped_column(Instant)
     undone_at: Mapped[datetime | None] = mapped_column(Instant)
 
     kept: Mapped[Lead] = relationship(foreign_keys=[kept_id])
     merged: Mapped[Lead] = relationship(foreign_keys=[merged_id])
     actor: Mapped[Staff] = relationship()
+
+    __table_args__ = (
+        # Only those stand in it of which something is still to be forgotten.
+        Index(
+            "ix_merge_at",
+            "at",
+            sqlite_where=text("stood IS NOT NULL"),
+            postgresql_where=text("stood IS NOT NULL"),
+        ),
+    )
 
 
 class ToldApart(Model):

@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 MERGED = sa.text("merged_into_id IS NOT NULL")
+STOOD = sa.text("stood IS NOT NULL")
 
 
 def upgrade() -> None:
@@ -47,7 +48,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_merge_kept_id"), "merge", ["kept_id"])
     op.create_index(op.f("ix_merge_merged_id"), "merge", ["merged_id"])
-    op.create_index(op.f("ix_merge_at"), "merge", ["at"])
+    op.create_index("ix_merge_at", "merge", ["at"], sqlite_where=STOOD, postgresql_where=STOOD)
     op.create_table(
         "told_apart",
         sa.Column("lead_id", sa.Integer(), autoincrement=False, nullable=False),
