@@ -150,6 +150,6 @@ def test_the_same_telephone_suggests_a_duplicate_and_joins_nothing(session: Sess
     other = a_lead(session, full_name="J. Whitfield")
     a_lead(session, phone="+50688881234")
     no_phone = a_lead(session, phone=None)
-    assert [lead.id for lead in duplicates(session, janet)] == [other.id]
+    assert [suggested.lead.id for suggested in duplicates(session, janet)] == [other.id]
     assert list(duplicates(session, no_phone)) == []
     assert janet.phone == other.phone == PHONE

@@ -31,7 +31,7 @@ _WAS = "was_"
 def details_page(ref: str) -> ResponseReturnValue:
     """The form, with the details as they stand; that they were read is on record."""
     lead = find_lead(ref)
-    record_view(db.engine, me().id, lead.ref, web.now())
+    record_view(db.session(), db.engine, me().id, lead.ref, web.now())
     stands = _words(lead)
     return _show(lead, stands, stands)
 

@@ -64,7 +64,7 @@ def merging_page(ref: str, other: str) -> ResponseReturnValue:
     if gone := _gone(this, that):
         return gone
     for lead in (this, that):
-        record_view(db.engine, me().id, lead.ref, web.now())
+        record_view(db.session(), db.engine, me().id, lead.ref, web.now())
     return _show(this, that, _likely(this, that))
 
 
