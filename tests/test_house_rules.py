@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("outbox",),
     ("letters",),
     ("models",),
-    ("integrity",),
+    ("integrity", "prepared"),
     ("database",),
     ("settings", "vault", "counters", "kept_file"),
     ("variables",),

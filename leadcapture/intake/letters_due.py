@@ -21,6 +21,7 @@ from leadcapture.models import (
 )
 from leadcapture.outbox import links
 from leadcapture.outbox.queue import Draft, enqueue, new_ref
+from leadcapture.prepared import Prepared
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
@@ -49,7 +50,7 @@ def _sent_since(moment: str) -> ColumnElement[int]:
 
 
 # What a new request is weighed against, in one question: it is asked while others wait.
-_STANDING = select(
+_WEIGHED = select(
     select(Suppression.id)
     .where(Suppression.cap_hash == bindparam("cap_hash"), Suppression.scope == SuppressionScope.ALL)
     .exists()
@@ -71,6 +72,7 @@ _STANDING = select(
     _sent_since("month_ago").label("in_month"),
     _sent_since("day_ago").label("in_day"),
 ).where(Message.cap_hash == bindparam("cap_hash"))
+_STANDING = Prepared(lambda *_: _WEIGHED)
 _NOTE_WHY = (
     update(Base.metadata.tables["request"])
     .where(Request.id == bindparam("request"))
@@ -179,20 +181,16 @@ class _Standing:
 
 
 def _standing_of(session: Session, lead: Addressee, now: datetime) -> _Standing:
-    found = (
-        session.connection()
-        .execute(
-            _STANDING,
-            {
-                "cap_hash": lead.cap_hash,
-                "lead_id": lead.id,
-                "confirmed": lead.confirmed,
-                "day_ago": now - timedelta(days=1),
-                "month_ago": now - timedelta(days=30),
-            },
-        )
-        .one()
-    )
+    found = _STANDING.run(
+        session.connection(),
+        {
+            "cap_hash": lead.cap_hash,
+            "lead_id": lead.id,
+            "confirmed": lead.confirmed,
+            "day_ago": now - timedelta(days=1),
+            "month_ago": now - timedelta(days=30),
+        },
+    ).one()
     daily, monthly = (
         (CONFIRMED_DAILY, CONFIRMED_MONTHLY)
         if lead.confirmed

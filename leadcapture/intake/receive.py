@@ -1,12 +1,13 @@
 """Receive: a submission becomes lead, request, consents, letters and alert in one transaction."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
+from functools import partial
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, insert, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, case, column, func, literal, select, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from leadcapture.database import Base, pipelined
@@ -16,10 +17,12 @@ from leadcapture.leads import references, timeline
 from leadcapture.leads.search import search_text
 from leadcapture.models import Consent, ConsentKind, Lead, LeadStatus, Request, Screening
 from leadcapture.outbox.queue import new_ref
+from leadcapture.prepared import Prepared, insert_rows, rows_of
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
-_CONSENTS = insert(Base.metadata.tables["consent"]).inline()
+_LEAD = Base.metadata.tables["lead"]
+_CONSENTS = Prepared(partial(insert_rows, Base.metadata.tables["consent"]))
 _RECEIPT_OF_TOKEN = select(Request.receipt).where(Request.token == bindparam("token"))
 
 
@@ -170,9 +173,8 @@ def _join_lead(session: Session, row: dict[str, Any], held: bool) -> letters_due
     A new request changes only the clocks and reopens what was closed (AB-08); a held one
     changes nothing.
     """
-    connection = session.connection()
-    statement = _join_statement(connection.dialect.name, held, tuple(row))
-    joined = connection.execute(statement, row).first()
+    join = _JOIN_HELD if held else _JOIN
+    joined = join.run(session.connection(), row).first()
     if joined is None:
         return _join_merged(session, row, held)
     return letters_due.Addressee(
@@ -184,17 +186,15 @@ def _join_lead(session: Session, row: dict[str, Any], held: bool) -> letters_due
     )
 
 
-@cache
-def _join_statement(dialect: str, held: bool, names: tuple[str, ...]) -> Any:
-    """Built once: building it costs more than the database takes to run it."""
-    statement = _insert(dialect)(Lead.__table__)
+def _join(dialect: str, names: Sequence[str], *, held: bool) -> Any:
+    statement = insert_rows(_LEAD, dialect, names)
     if dialect == "postgresql":
         # Spellings of one address queue up behind this lock, or two at once would each get a
         # packet. It is taken by the statement itself: SQLite has one writer anyway.
-        address = func.hashtextextended(bindparam("cap_hash"), 0)
+        address = func.hashtextextended(column("cap_hash"), 0)
         turn = func.pg_advisory_xact_lock(address).table_valued("turn")
-        values = [bindparam(name, type_=Lead.__table__.c[name].type) for name in names]
-        statement = statement.from_select(names, select(*values).select_from(turn))
+        rows = rows_of(_LEAD, names).select_from(turn)
+        statement = postgresql.insert(_LEAD).from_select(names, rows)
     on_conflict: dict[str, Any] = {"last_request_at": Lead.last_request_at}
     if not held:
         reopened = Lead.status.in_((LeadStatus.CLOSED, LeadStatus.HELD))
@@ -210,6 +210,10 @@ def _join_statement(dialect: str, held: bool, names: tuple[str, ...]) -> Any:
         # The row of a lead that went into another is locked, and stays as it is.
         where=Lead.merged_into_id.is_(None),
     ).returning(Lead.id, Lead.ref, Lead.time_zone, Lead.confirmed_at)
+
+
+_JOIN = Prepared(partial(_join, held=False))
+_JOIN_HELD = Prepared(partial(_join, held=True))
 
 
 def _join_merged(session: Session, row: dict[str, Any], held: bool) -> letters_due.Addressee:
@@ -240,13 +244,12 @@ def _join_merged(session: Session, row: dict[str, Any], held: bool) -> letters_d
     )
 
 
-@cache
-def _request_statement(dialect: str) -> Any:
-    return (
-        _insert(dialect)(Request.__table__)
-        .on_conflict_do_nothing(index_elements=["token"])
-        .returning(Request.id)
-    )
+def _new_request(dialect: str, names: Sequence[str]) -> Any:
+    insert = insert_rows(Base.metadata.tables["request"], dialect, names)
+    return insert.on_conflict_do_nothing(index_elements=["token"]).returning(Request.id)
+
+
+_REQUEST = Prepared(_new_request)
 
 
 def _lead_row(
@@ -270,6 +273,7 @@ def _lead_row(
         "created_at": now,
         "last_request_at": now,
         "waiting_since": None if held else now,
+        "warnings": 0,
         "search_text": search_text(
             submission.full_name, submission.email, submission.phone or submission.phone_typed
         ),
@@ -305,8 +309,7 @@ def _request_row(
 
 def _write_request(session: Session, row: dict[str, Any]) -> int | None:
     """The id of the new request; None where its token is known."""
-    connection = session.connection()
-    request_id: int | None = connection.scalar(_request_statement(connection.dialect.name), row)
+    request_id: int | None = _REQUEST.run(session.connection(), row).scalar()
     return request_id
 
 
@@ -328,8 +331,4 @@ def _write_consents(
         for given in submission.consents
     ]
     if rows:
-        session.connection().execute(_CONSENTS, rows)
-
-
-def _insert(dialect: str) -> Any:
-    return sqlite.insert if dialect == "sqlite" else postgresql.insert
+        _CONSENTS.run(session.connection(), *rows)

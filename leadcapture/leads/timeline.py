@@ -3,16 +3,16 @@
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from leadcapture.models import TimelineEntry
+from leadcapture.database import Base
+from leadcapture.prepared import Prepared, insert_rows
 from leadcapture.vault import Vault
 
-# Inline: nobody asks for the new id, so that the row need not be waited for.
-_ENTRY = insert(TimelineEntry.__table__).inline()  # type: ignore[arg-type]
+_ENTRY = Prepared(partial(insert_rows, Base.metadata.tables["timeline_entry"]))
 
 
 def record(
@@ -35,8 +35,8 @@ def record(
     ref = secrets.token_urlsafe(16)
     if note and vault is None:
         raise ValueError("a note needs the vault")
-    session.connection().execute(
-        _ENTRY,
+    _ENTRY.run(
+        session.connection(),
         {
             "ref": ref,
             "lead_id": lead_id,

@@ -2,18 +2,17 @@
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 import idna
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from leadcapture.database import Base
 from leadcapture.models import Message, MessageKind, MessageState
+from leadcapture.prepared import Prepared, insert_rows
 from leadcapture.vault import Vault
 
 
@@ -54,17 +53,15 @@ def enqueue(
     rows = [_row(vault, mail_domain, draft, now) for draft in drafts]
     if not rows:
         return
-    connection = session.connection()
-    connection.execute(_statement(connection.dialect.name), rows)
+    _QUEUE.run(session.connection(), *rows)
 
 
-@cache
-def _statement(dialect: str) -> Any:
-    # Nothing that differs between the dialects is used beyond the name of the construct.
-    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    table = Base.metadata.tables["message"]
-    # Inline: nobody asks for the new ids, so that the rows need not be waited for.
-    return insert(table).inline().on_conflict_do_nothing(index_elements=["dedupe_key"])
+def _new_messages(dialect: str, names: Sequence[str]) -> Any:
+    insert = insert_rows(Base.metadata.tables["message"], dialect, names)
+    return insert.on_conflict_do_nothing(index_elements=["dedupe_key"])
+
+
+_QUEUE = Prepared(_new_messages)
 
 
 def domain_of(recipient: str) -> str:
