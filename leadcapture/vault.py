@@ -1,6 +1,5 @@
 """Sealing: health answers are encrypted where they rest, each bound to its row and column."""
 
-import hashlib
 import hmac
 import os
 from collections.abc import Mapping
@@ -56,9 +55,8 @@ class Vault:
 
     def keyed_hash(self, purpose: str, text: str) -> str:
         """HMAC-SHA256 in hex: finds an address again without keeping it (RFC 2104)."""
-        return hmac.new(
-            self._hash_key, purpose.encode() + b"\0" + text.encode(), hashlib.sha256
-        ).hexdigest()
+        words = purpose.encode() + b"\0" + text.encode()
+        return hmac.digest(self._hash_key, words, "sha256").hex()
 
 
 def _place(table: str, column: str, row: str) -> bytes:

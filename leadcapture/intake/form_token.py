@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
@@ -59,4 +58,4 @@ def read(keys: Sequence[str], token: str) -> FormToken | None:
 
 
 def _proof(key: str, body: bytes) -> bytes:
-    return hmac.new(key.encode(), b"form-token\0" + body, hashlib.sha256).digest()[:_TAG_BYTES]
+    return hmac.digest(key.encode(), b"form-token\0" + body, "sha256")[:_TAG_BYTES]

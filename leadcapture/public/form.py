@@ -67,22 +67,26 @@ def _country_choices(language: str) -> list[SelectChoice]:
 
 
 class SignedToken(CSRF):  # type: ignore[misc]
-    """WTForms' forgery check on our stateless token: no cookie stands behind it."""
+    """WTForms' forgery check on our stateless token: no cookie stands behind it.
+
+    ``posted`` is the token that came with the form: its proof is looked at once a request.
+    """
+
+    posted: FormToken | None = None
 
     def generate_csrf_token(self, csrf_token_field: CSRFTokenField) -> str:
         """The token to show: the one that was posted while it holds, so that a retry is one."""
         key = settings().secret_key
-        posted = read_token(csrf_token_field.data)
-        if posted is None:
+        self.posted = read_token(csrf_token_field.data)
+        if self.posted is None:
             return form_token.issue(key, now())
-        if posted.is_expired(now()):
+        if self.posted.is_expired(now()):
             # Somebody who had the form open for days must not look hasty now.
             return form_token.issue(key, now() - timedelta(seconds=settings().form_min_seconds))
         return str(csrf_token_field.data)
 
     def validate_csrf_token(self, form: Any, field: CSRFTokenField) -> None:
-        posted = read_token(field.data)
-        if posted is None or posted.is_expired(now()):
+        if self.posted is None or self.posted.is_expired(now()):
             raise ValidationError(
                 _("This page had been open for a long time. Please press the button once more.")
             )
@@ -193,6 +197,12 @@ class RequestForm(FlaskForm):  # type: ignore[misc]
             ]
             return False
         return True
+
+    @property
+    def posted_token(self) -> FormToken | None:
+        """The token that was posted, if we signed it."""
+        posted: FormToken | None = self.token.csrf_impl.posted
+        return posted
 
     @property
     def has_unfolded(self) -> bool:

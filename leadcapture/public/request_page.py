@@ -17,7 +17,7 @@ from leadcapture.limits import seconds_to_wait
 from leadcapture.models import ConsentKind
 from leadcapture.public.blank_form import HOLE, BlankForms
 from leadcapture.public.blueprint import blueprint
-from leadcapture.public.form import RequestForm, read_token, submission_of
+from leadcapture.public.form import RequestForm, submission_of
 from leadcapture.public.texts import current_words
 from leadcapture.public.typed import MAX_MESSAGE, Typed, read_typed
 from leadcapture.web import now, settings, vault
@@ -57,7 +57,7 @@ def receive_request(language: str) -> Response:
         return _too_often(form, wait)
     if typed.is_cut:
         return _too_large(form, typed)
-    token = read_token(form.token.data)
+    token = form.posted_token
     if token is not None and token.is_expired(now()):
         known = find_receipt(db.session(), token.id)
         if known is not None:
