@@ -1,5 +1,6 @@
 """The web server: gunicorn with threads, set so that deploys and slow clients do no harm."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,11 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        return self._make_app()
+        app = self._make_app()
+        # What the application is made of stays until the end: no collection need look at it.
+        gc.collect()
+        gc.freeze()
+        return app
 
 
 def serve(make_app: Callable[[], Flask], bind: str, workers: int, threads: int) -> None:
