@@ -37,7 +37,13 @@ class AuditEntry(Model):
     hash: Mapped[str | None] = mapped_column(String(64))
 
     __table_args__ = (
-        Index("uq_audit_position", "position", unique=True),
+        Index(
+            "uq_audit_position",
+            "position",
+            unique=True,
+            sqlite_where=text("position IS NOT NULL"),
+            postgresql_where=text("position IS NOT NULL"),
+        ),
         Index(
             "ix_audit_unsealed",
             "id",

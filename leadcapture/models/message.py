@@ -3,7 +3,7 @@
 import enum
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from leadcapture.database import Instant, Model
@@ -117,6 +117,12 @@ class Message(Model):
     __table_args__ = (
         # Covers a claim, which passes over 10,000 letters of a closed domain without their rows.
         Index("ix_message_lane", "state", "priority", "due_at", "id", "domain", "attempts"),
-        Index("ix_message_state_lease", "state", "lease_until"),
+        # Most messages wait or are done: they hold no lease.
+        Index(
+            "ix_message_lease",
+            "lease_until",
+            sqlite_where=text("lease_until IS NOT NULL"),
+            postgresql_where=text("lease_until IS NOT NULL"),
+        ),
         Index("ix_message_cap_created", "cap_hash", "created_at"),
     )
