@@ -77,8 +77,10 @@ _HEADERS = {
 
 def add_headers(response: Response) -> Response:
     """Put the strict headers (OWASP ASVS 5.0, V3.4) on whatever leaves, errors included."""
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
+    given = {name.lower() for name, _value in response.headers}
+    response.headers.extend(
+        [(name, value) for name, value in _HEADERS.items() if name.lower() not in given]
+    )
     if request.endpoint == "static" and response.status_code == 200:
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     else:

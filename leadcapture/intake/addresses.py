@@ -1,5 +1,7 @@
 """Email addresses as people type them: read, normalised, and checked for slips."""
 
+from functools import lru_cache
+
 import dns.exception
 import dns.resolver
 from email_validator import EmailNotValidError, validate_email
@@ -87,12 +89,18 @@ def cap_key(email: str) -> str:
 def likely_meant(email: str) -> str | None:
     """The address that was probably meant, where the domain is one slip from a usual one."""
     local, _, domain = email.rpartition("@")
-    domain = domain.casefold()
+    usual = _usual_near(domain.casefold())
+    return None if usual is None else f"{local}@{usual}"
+
+
+@lru_cache(maxsize=1024)
+def _usual_near(domain: str) -> str | None:
+    """The usual domain that this one is a slip away from; None for a usual or real one."""
     if domain in USUAL_DOMAINS or domain in _REAL:
         return None
     for usual in USUAL_DOMAINS:
         if len(usual) >= _SHORTEST_GUESS and _is_slip(domain, usual):
-            return f"{local}@{usual}"
+            return usual
     return None
 
 

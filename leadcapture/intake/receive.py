@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import bindparam, case, column, func, literal, select, update
+from sqlalchemy import Connection, bindparam, case, column, func, literal, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
@@ -40,8 +40,9 @@ def receive(
     # Sealing and hashing come first: from the first statement on, others wait for this one.
     lead_row = _lead_row(settings, submission, cap_hash, held, now)
     request_row = _request_row(vault, submission, receipt, now)
-    lead = _join_lead(session, lead_row, held)
-    request_id = _write_request(session, request_row | {"lead_id": lead.id})
+    connection = session.connection()
+    lead = _join_lead(connection, lead_row, held) or _join_merged(session, lead_row, held)
+    request_id = _write_request(connection, request_row | {"lead_id": lead.id})
     if request_id is None:
         # The token is known, perhaps since this moment: undo what was begun for it. Asking
         # beforehand would cost every first request a query and still not see this moment.
@@ -64,7 +65,7 @@ def receive(
         letters = letters_due.letters_about(session, settings, occasion, now)
     reason = submission.held_reason
     with pipelined(session):
-        _write_consents(session, submission, lead.id, request_id, now)
+        _write_consents(connection, submission, lead.id, request_id, now)
         timeline.record(
             session,
             lead.id,
@@ -167,16 +168,18 @@ def _receipt_of(session: Session, token: str) -> str:
     return receipt
 
 
-def _join_lead(session: Session, row: dict[str, Any], held: bool) -> letters_due.Addressee:
-    """Find the address's lead or make one. What a known lead says of the person stays.
+def _join_lead(
+    connection: Connection, row: dict[str, Any], held: bool
+) -> letters_due.Addressee | None:
+    """Find the address's lead or make one; None where that lead went into another.
 
-    A new request changes only the clocks and reopens what was closed (AB-08); a held one
-    changes nothing.
+    What a known lead says of the person stays. A new request changes only the clocks and
+    reopens what was closed (AB-08); a held one changes nothing.
     """
     join = _JOIN_HELD if held else _JOIN
-    joined = join.run(session.connection(), row).first()
+    joined = join.run(connection, row).first()
     if joined is None:
-        return _join_merged(session, row, held)
+        return None
     return letters_due.Addressee(
         id=joined.id,
         ref=joined.ref,
@@ -307,14 +310,18 @@ def _request_row(
     }
 
 
-def _write_request(session: Session, row: dict[str, Any]) -> int | None:
+def _write_request(connection: Connection, row: dict[str, Any]) -> int | None:
     """The id of the new request; None where its token is known."""
-    request_id: int | None = _REQUEST.run(session.connection(), row).scalar()
+    request_id: int | None = _REQUEST.run(connection, row).scalar()
     return request_id
 
 
 def _write_consents(
-    session: Session, submission: Submission, lead_id: int, request_id: int, now: datetime
+    connection: Connection,
+    submission: Submission,
+    lead_id: int,
+    request_id: int,
+    now: datetime,
 ) -> None:
     rows = [
         {
@@ -331,4 +338,4 @@ def _write_consents(
         for given in submission.consents
     ]
     if rows:
-        _CONSENTS.run(session.connection(), *rows)
+        _CONSENTS.run(connection, *rows)

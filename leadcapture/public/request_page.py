@@ -6,7 +6,7 @@ from flask import Flask, Response, current_app, render_template, request, url_fo
 from flask_babel import gettext as _
 
 from leadcapture import places
-from leadcapture.database import db, once_more
+from leadcapture.database import db, once_more, open_session
 from leadcapture.errors import log_failure
 from leadcapture.intake import touch
 from leadcapture.intake.consent_texts import current_text
@@ -71,17 +71,16 @@ def receive_request(language: str) -> Response:
     # Whatever it is that fails, the visitor keeps what they typed.
     except Exception as failure:
         log_failure(failure)
-        db.session.rollback()
         return _not_saved(form)
     return _thanks(received.receipt)
 
 
 def _keep(submission: Submission) -> Received:
-    # Rolled back first: the try before may have ended half-way, or even committed unseen. The
-    # token makes a repetition the same request.
-    db.session.rollback()
-    received = receive(db.session(), vault(), settings(), submission, now())
-    db.session.commit()
+    # A session of its own for each try: the one before may have ended half-way, or even committed
+    # unseen. The token makes a repetition the same request.
+    with open_session(db.engine) as session:
+        received = receive(session, vault(), settings(), submission, now())
+        session.commit()
     return received
 
 
