@@ -1,6 +1,6 @@
 """Kept tallies: days that are over are reckoned once, and anew when something changed them.
 
-Triggers (migration 0016) note the instant of each request whose day comes to something else now,
+Triggers (migration 0015) note the instant of each request whose day comes to something else now,
 in the transaction of what happened. Who reads passes over the days of such notes; who keeps
 clears them, takes the notes away, and reckons the days anew.
 """

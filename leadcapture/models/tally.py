@@ -27,7 +27,7 @@ class DayTally(Model):
 class Recount(Model):
     """A note that the day of a request of this instant has to be reckoned anew.
 
-    Triggers write it (migration 0016) in the transaction of whatever changes what a day comes
+    Triggers write it (migration 0015) in the transaction of whatever changes what a day comes
     to, once the day is over. It names nobody, and outlives nothing: who reckons takes it away.
     """
 
