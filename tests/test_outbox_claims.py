@@ -3,11 +3,11 @@
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event, select, text
 from sqlalchemy.orm import Session
 
-from leadcapture.database import asking, own_moment
-from leadcapture.models import Message, MessageKind, MessageState
+from leadcapture.database import asking, database_now, own_moment
+from leadcapture.models import Attempt, Message, MessageKind, MessageState
 from leadcapture.outbox import claims
 from leadcapture.outbox.claims import KeptBack
 from tests.clock import Clock
@@ -96,3 +96,59 @@ def test_an_idle_scheduler_sees_whatever_is_due(
     session.commit()
     assert is_seen(clock.now)
     assert is_seen(now)
+
+
+def test_a_letter_whose_instants_are_the_servers_goes_the_same_way(
+    engine: Engine, session: Session
+) -> None:
+    """SC-07, SC-11: as a scheduler asks, which tells PostgreSQL no time."""
+    started = database_now(session)
+    first, second, not_yet = (
+        a_message(session, kind=MessageKind.PACKET, due_at=started + timedelta(minutes=minutes))
+        for minutes in (-2, -1, 60)
+    )
+    session.commit()
+
+    def is_intended(message: Message) -> bool:
+        with engine.begin() as connection:
+            return claims.declare_intent(connection, message, "a" * 64, own_moment(engine, None))
+
+    def claimed_after(message: Message) -> Message | None:
+        with engine.begin() as connection:
+            found = claims.note_sent_and_claim(connection, message, own_moment(engine, None))
+            return found.message if found else None
+
+    def standing(message: Message) -> tuple[MessageState, timedelta]:
+        session.refresh(message)
+        session.commit()
+        assert abs(message.state_at - started) < timedelta(minutes=1)
+        lease = (message.lease_until or message.state_at) - message.state_at
+        # The server reads its clock for each of the two.
+        return message.state, timedelta(seconds=round(lease.total_seconds()))
+
+    with engine.begin() as connection:
+        claimed = claims.claim_next(connection, started)
+    assert claimed is not None and claimed.message.id == first.id
+    assert is_intended(claimed.message)
+    assert standing(first) == (MessageState.SENDING, claims.SEND_LEASE)
+    following = claimed_after(claimed.message)
+    assert following is not None and following.id == second.id
+    assert standing(first) == (MessageState.SENT, timedelta(0))
+    assert standing(second) == (MessageState.CLAIMED, claims.CLAIM_LEASE)
+    assert second.mail_date is not None and second.mail_date.microsecond == 0
+    overtaken = Message(id=second.id, fence=second.fence - 1)
+    assert not is_intended(overtaken)
+    second.lease_until = started - timedelta(seconds=1)
+    session.commit()
+    assert not is_intended(following)
+    second.lease_until = started + timedelta(minutes=1)
+    session.commit()
+    assert is_intended(following)
+    assert claimed_after(overtaken) is None
+    assert standing(second) == (MessageState.SENDING, claims.SEND_LEASE)
+    assert claimed_after(following) is None
+    assert standing(second) == (MessageState.SENT, timedelta(0))
+    session.refresh(not_yet)
+    assert not_yet.state is MessageState.QUEUED
+    noted = session.execute(select(Attempt.message_id, Attempt.fence, Attempt.outcome)).all()
+    assert sorted(noted) == [(first.id, 1, "sent"), (second.id, 1, "sent")]

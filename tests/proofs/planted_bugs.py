@@ -8,13 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bug:
-    """``right`` becomes ``wrong`` in ``file``; one of ``tests`` (pytest's names) must fail."""
+    """``right`` becomes ``wrong`` in ``file``; one of ``tests`` (pytest's names) must fail.
+
+    ``unseen_on`` is the database on which they are not run.
+    """
 
     name: str
     file: str
     right: str
     wrong: str
     tests: tuple[str, ...]
+    unseen_on: str = "postgresql"
 
 
 OUTBOX = "leadcapture/outbox/"
