@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -195,6 +196,64 @@ def test_silence_after_the_dot_is_doubt_and_a_packet_is_sent_again_once(
     assert send_due() == 1
     assert len(office.letters) == 1 + taking
     assert len({letter.sha256 for letter in office.letters}) == 1
+
+
+@pytest.mark.parametrize("taken", [None, True, False])
+def test_a_letter_that_was_at_the_dot_stays_itself_through_an_upgrade(
+    engine: Engine,
+    session: Session,
+    settings: Settings,
+    vault: Vault,
+    send_due: SendDue,
+    office: PostOffice,
+    clock: Clock,
+    taken: bool | None,
+) -> None:
+    """MD-03, OP-05: deferred at the dot or in doubt, it leaves as it was, packet and all."""
+    message = a_packet(session)
+    if taken is None:
+        office.at("dot").reply(451, "4.3.0", times=1)
+    else:
+        office.at("dot").hang_up(times=1, taking=taken)
+    send_due()
+    session.refresh(message)
+    first = message.sha256
+    clock.advance(timedelta(hours=1))
+    ledger.resolve_doubts(session, clock.now, RESENT)
+    session.commit()
+    later = replace(settings, reply_to="new@clinic.example", bounce_address="b@clinic.example")
+    relay = RelaySession(settings.relay, "clinic.example", timeout=5)
+    upgraded = Dispatcher(engine, later, vault, relay, clock)
+    assert upgraded.send_due() == 1
+    upgraded.close()
+    session.expire_all()
+    assert message.state is MessageState.SENT
+    assert {letter.sha256 for letter in office.letters} == {first} == {message.sha256}
+    # What was never at the dot is written by whoever sends it.
+    other = a_packet(session)
+    session.commit()
+    upgraded = Dispatcher(engine, later, vault, relay, clock)
+    assert upgraded.send_due() == 1
+    upgraded.close()
+    assert b"Reply-To: new@clinic.example" in office.letters_to(other.recipient)[-1].content
+
+
+def test_a_letter_whose_worker_died_at_the_dot_is_held_rather_than_written_otherwise(
+    engine: Engine, session: Session, settings: Settings, vault: Vault, clock: Clock
+) -> None:
+    """MD-03: nobody kept what the dead one had sent, and a second copy must not differ."""
+    message = a_packet(session)
+    claimed = claim(session, clock.now)
+    assert claims.declare_intent(session.connection(), claimed, "0" * 64, clock.now)
+    clock.advance(claims.SEND_LEASE + timedelta(seconds=1))
+    ledger.reclaim_lost(session, clock.now)
+    clock.advance(timedelta(hours=1))
+    ledger.resolve_doubts(session, clock.now, RESENT)
+    session.commit()
+    relay = RelaySession(settings.relay, "clinic.example", timeout=5)
+    Dispatcher(engine, settings, vault, relay, clock).send_due()
+    session.refresh(message)
+    assert (message.state, message.reason) == (MessageState.HELD, "differs_from_first_copy")
 
 
 def test_a_follow_up_in_doubt_is_never_sent_again(

@@ -35,6 +35,20 @@ def write_letter(
     return compose_letter(envelope, written, attachments, values)
 
 
+def written_apart(letter: Letter) -> list[str]:
+    """What is the letter's own in it: its words, and what stands around each packet."""
+    return [piece.decode("ascii") for piece in (letter.words, *letter.attached[::2])]
+
+
+def put_together(own: Sequence[str], packets: Sequence[LetterVersion]) -> Letter:
+    """The letter again from what `written_apart` gave, with its packets: the very same bytes."""
+    words, *around = (piece.encode("ascii") for piece in own)
+    attached: list[bytes] = []
+    for before, packet in zip(around, packets, strict=False):
+        attached += [before, _encoded_packet(packet)]
+    return Letter(words, (*attached, *around[len(packets) :]))
+
+
 def _encoded_packet(packet: LetterVersion) -> bytes:
     """The packet in base64. The deferred column is read only the first time in a process."""
     encoded = _encoded.get(packet.sha256)

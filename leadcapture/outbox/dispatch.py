@@ -13,8 +13,9 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from leadcapture.database import database_now, own_moment, reading
+from leadcapture.letters import Letter
 from leadcapture.models import LetterVersion, Message, MessageState
-from leadcapture.outbox import claims, gates, outcomes, policy
+from leadcapture.outbox import claims, gates, ledger, outcomes, policy
 from leadcapture.outbox.claims import Claimed
 from leadcapture.outbox.envelope import envelope_of
 from leadcapture.outbox.pace import TOKEN_LASTS, Allowance
@@ -99,7 +100,7 @@ class Dispatcher:
                 envelope.envid,
             )
         except Refused as refused:
-            goes_on = self._take_refusal(message, refused.reply)
+            goes_on = self._take_refusal(message, letter, refused.reply)
             return None if not goes_on or ends() else self._claim()
         if accepted:
             return self._take_acceptance(message, ends)
@@ -214,12 +215,19 @@ class Dispatcher:
         if claims.note_sent(session.connection(), message, now) and self._relay_was_down:
             gates.note_relay_up(session, now)
 
-    def _take_refusal(self, message: Message, reply: Reply) -> bool:
+    def _take_refusal(self, message: Message, letter: Letter, reply: Reply) -> bool:
         """Write what the reply means; False where nothing more can be sent now."""
         if self.relay.is_abandoned and reply.code is None and reply.phase is not Phase.DOT:
             self._write_outcome(lambda session, now: outcomes.put_back(session, message, now))
             return False
-        self._write_outcome(lambda session, now: outcomes.write_reply(session, message, reply, now))
+        payload = self._press.payload_with(message, letter) if reply.phase is Phase.DOT else None
+
+        def write(session: Session, now: datetime) -> None:
+            outcomes.write_reply(session, message, reply, now)
+            if payload is not None:
+                ledger.keep_copy(session, message, payload)
+
+        self._write_outcome(write)
         is_relays = judge(reply) in (Verdict.RELAY_DOWN, Verdict.HOLD_QUEUE)
         return not (is_relays or reply.says_relay_closes)
 

@@ -46,6 +46,20 @@ def settle(
     return False
 
 
+def keep_copy(session: Session, message: Message, payload: bytes) -> None:
+    """Keep what was at the dot with the message, where it may have to go there again."""
+    session.execute(
+        update(Message)
+        .where(
+            Message.id == message.id,
+            Message.fence == message.fence,
+            Message.state.in_((MessageState.QUEUED, MessageState.UNCERTAIN)),
+        )
+        .values(payload=payload)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def reclaim_lost(session: Session, now: datetime) -> int:
     """Give back what dead workers held: claimed is safe to queue again, sending is in doubt.
 

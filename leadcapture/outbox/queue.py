@@ -74,7 +74,7 @@ def domain_of(recipient: str) -> str:
 
 
 def open_payload(vault: Vault, message: Message) -> dict[str, Any]:
-    """``letter``, ``packets`` and ``values`` as they were pinned."""
+    """``letter``, ``packets`` and ``values`` as they were pinned; see `Message`."""
     payload: dict[str, Any] = json.loads(
         vault.open("message", "payload", message.ref, message.payload)
     )

@@ -1,11 +1,12 @@
 """A message becomes bytes: the pinned versions, the pinned values, the same every time."""
 
+import json
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
-from leadcapture.letters import Envelope, Letter, write_letter
+from leadcapture.letters import Envelope, Letter, put_together, write_letter, written_apart
 from leadcapture.models import LetterVersion, Message
 from leadcapture.outbox import dkim
 from leadcapture.outbox.envelope import feedback_id
@@ -33,11 +34,22 @@ class Press:
         """
         payload = open_payload(self._vault, message)
         versions = self._found([payload["letter"], *payload["packets"]], find)
+        if "first_copy" in payload:
+            return put_together(payload["first_copy"], versions[1:])
         headers = envelope(self._settings, message, payload["values"])
         letter = write_letter(versions[0], versions[1:], payload["values"], headers)
         if self._settings.dkim is None:
             return letter
         return dkim.signed(letter, self._settings.dkim, headers.date)
+
+    def payload_with(self, message: Message, letter: Letter) -> bytes:
+        """The message's payload with this letter in it, sealed.
+
+        For a letter that was at the dot and has to go there again: whatever another release or
+        other settings would write then, it stays this one (MD-03).
+        """
+        payload = open_payload(self._vault, message) | {"first_copy": written_apart(letter)}
+        return self._vault.seal("message", "payload", message.ref, json.dumps(payload))
 
     def _found(self, wanted: Sequence[int], find: Versions) -> list[LetterVersion]:
         # A version never changes: it need not be read again.

@@ -353,6 +353,13 @@ BUGS = (
         (f"{PACE}test_letters_in_flight_count_in_the_minute_in_which_they_leave",),
     ),
     Bug(
+        "what was at the dot is written anew",
+        f"{OUTBOX}render.py",
+        'if "first_copy" in payload:',
+        'if "second_copy" in payload:',
+        (f"{DISPATCH}test_a_letter_that_was_at_the_dot_stays_itself_through_an_upgrade",),
+    ),
+    Bug(
         "the claim after an outcome does not look at the gates",
         f"{OUTBOX}claims.py",
         "    return claim.where(~select(_GATE.c.name).exists())\n",
