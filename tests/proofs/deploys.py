@@ -1,12 +1,15 @@
 """OP-05: deploys under load, as the README tells operators: nothing lost, nothing doubled.
 
-Schedulers are stopped, the database is migrated, the web server is restarted, schedulers start;
-visitors post and letters leave meanwhile. Nobody stands in front of the web server here, so that
-a refused connection is what a proxy would answer with 502, and counts as such.
+Schedulers are stopped, the database is migrated, the web server is replaced by a successor on its
+own socket, schedulers start; visitors post and letters leave meanwhile. Nobody stands in front of
+the web server here, so that a refused connection is what a proxy would answer with 502, and
+counts as such.
 """
 
 import random
 from dataclasses import dataclass
+
+import psutil
 
 from leadcapture.database import database_now, open_session
 from leadcapture.models import MessageKind
@@ -21,7 +24,7 @@ from tests.waiting import until
 
 LONGEST_WAIT = 5.0
 AT_ONCE = 4
-PAUSE = 0.2
+PAUSE = 0.5
 SCHEDULERS = 2
 # What is in flight when a deploy begins, besides what visitors ask for.
 DUE = 20
@@ -51,7 +54,7 @@ def prove_deploys(place: Place, size: Size, seed: int) -> Finding:
         visitors = Visitors(
             fleet.service.port, random.Random(seed), pause=PAUSE, bears=frozenset({502, 503})
         )
-        web = fleet.service.start_web(workers=2, threads=8)
+        web = psutil.Process(fleet.service.start_web(workers=2, threads=8).pid)
         fleet.start(SCHEDULERS)
         fleet.wait_for_work()
         stops: list[int] = []
@@ -59,13 +62,13 @@ def prove_deploys(place: Place, size: Size, seed: int) -> Finding:
             for _ in range(size.deploys):
                 fleet.outbox.queue(DUE, (MessageKind.PACKET, MessageKind.FOLLOW_UP))
                 _wait_for_receipts(visitors, size.between)
-                stops += [process.stop() for process in fleet.running() if process is not web]
+                stops += [process.stop() for process in fleet.running()]
                 run_command(["migrate"], fleet.service.environ)
-                stops.append(web.stop())
-                web = fleet.service.start_web(workers=2, threads=8)
+                web = fleet.service.replace_web(web)
                 fleet.start(SCHEDULERS)
+                fleet.wait_for_work()
             _wait_for_receipts(visitors, size.between)
-        fleet.outbox.drain(60)
+        fleet.outbox.drain(120)
         return _judge(place, fleet, visitors, size, stops)
 
 

@@ -122,7 +122,7 @@ def _go_astray(world: World, place: Place, seconds: float) -> None:
     """A scheduler comes and is killed at work; PostgreSQL throws everybody out."""
     world.fleet.start()
     threading.Event().wait(max(0.0, seconds * (0.5 + world.chance.random() / 2)))
-    for process in set(world.fleet.running()) - set(world.lasting):
+    for process in [one for one in world.fleet.running() if one not in world.lasting]:
         process.kill()
         world.fleet.kills += 1
     if place.kind == "postgresql":
@@ -140,7 +140,7 @@ def _look_around(world: World) -> None:
 
 def _held(world: World) -> Held:
     held = Held()
-    processes = {f"web worker {pid}": pid for pid in sorted(_pids_of_workers(world.web))}
+    processes = {f"web worker {worker.pid}": worker.pid for worker in world.web.children()}
     processes |= {f"scheduler {process.pid}": process.pid for process in world.lasting}
     for name, pid in processes.items():
         with suppress(psutil.NoSuchProcess):
@@ -150,27 +150,17 @@ def _held(world: World) -> Held:
     return held
 
 
-def _pids_of_workers(web: Process) -> list[int]:
-    return [worker.pid for worker in web.children()]
-
-
 def _judge(world: World, place: Place, before: Held, after: Held) -> Finding:
     ledger = read_ledger(place.engine, world.visitors.accepted, world.visitors.posted)
     with open_session(place.engine) as session:
         settings = world.fleet.outbox.settings
         delivered = compare(session, world.fleet.journal(), settings, database_now(session))
     faults = ledger.faults + delivered.faults
-    faults += [
-        f"OP-07: {name} did not live to the end" for name in before.memory.keys() - after.memory
-    ]
-    grown = {
-        name: after.memory[name] / before.memory[name]
-        for name in before.memory
-        if name in after.memory
-    }
-    more = {
-        name: after.files[name] - before.files[name] for name in before.files if name in after.files
-    }
+    if before.memory.keys() != after.memory.keys():
+        faults.append("OP-07: not every process lived to the end")
+    lasting = before.memory.keys() & after.memory.keys()
+    grown = {name: after.memory[name] / before.memory[name] for name in lasting}
+    more = {name: after.files[name] - before.files[name] for name in lasting}
     faults += [f"OP-07: {name} grew × {by:.2f}" for name, by in grown.items() if by > MAY_GROW]
     faults += [f"OP-07: {name} has {by} files more" for name, by in more.items() if by > MORE_FILES]
     if world.largest_wal > LARGEST_WAL:
