@@ -37,7 +37,6 @@ KINDS = (MessageKind.PACKET, MessageKind.FOLLOW_UP)
 EARLY = timedelta(seconds=60)
 SCHEDULERS, THREADS = 2, 2
 UNDER_WAY = SCHEDULERS * THREADS
-STALL = 3.0
 BEATS_WITHIN = 30.0
 LEAVES_WITHIN = 30.0
 
@@ -48,6 +47,8 @@ class Size:
 
     people: int
     phases: tuple[PhaseName, ...]
+    # Seconds for which the relay is silent to what is under way at a jump.
+    stall: float = 3.0
 
 
 QUICK = Size(people=5, phases=("dot",))
@@ -116,7 +117,7 @@ def _has_begun(service: Service) -> bool:
 def _jump(world: World, size: Size, phase: PhaseName, by: timedelta, *clocks: WallClock) -> None:
     """Jump with letters under way; then whatever is due by the clock that counts leaves."""
     office = world.place.office
-    office.at(phase).stall(STALL, times=UNDER_WAY)
+    office.at(phase).stall(size.stall, times=UNDER_WAY)
     _queue(world, size.people, timedelta(0))
     wanted = MessageState.SENDING if phase == "dot" else MessageState.CLAIMED
     until(lambda: len(_in(world, wanted)) > 1, within=30, what="letters under way")
