@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from tests.waiting import until
 
 STARTS_WITHIN = 30.0
 STOPS_WITHIN = 40.0
+SERVES_AFTER = 3.0
 
 
 def free_port() -> int:
@@ -192,6 +194,19 @@ class Service:
             raise AssertionError(f"no web server:\n{process.log[-3000:]}") from None
         return process
 
+    def replace_web(self, old: psutil.Process, workers: int = 2) -> psutil.Process:
+        """Start a successor on the old one's socket; once its workers serve, end the old one."""
+        old.send_signal(signal.SIGUSR2)
+        new = until(lambda: _successor(old, workers), within=2 * STARTS_WITHIN, what="a successor")
+        assert new is not None
+        self._successors.append(new)
+        # They are there before they have loaded the service; nobody can ask one of them alone.
+        threading.Event().wait(SERVES_AFTER)
+        old.terminate()
+        gone, _ = psutil.wait_procs([old], STOPS_WITHIN)
+        assert gone, "the old web server did not stop"
+        return new
+
     def start_scheduler(self) -> Process:
         return self._start("scheduler")
 
@@ -204,6 +219,10 @@ class Service:
         for process in self.processes:
             if process.is_running():
                 process.kill()
+        for successor in self._successors:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for one in (*successor.children(), successor):
+                    one.kill()
 
     def _start(self, *words: str) -> Process:
         log = self.folder / f"{words[0]}-{len(self.processes)}.log"
@@ -222,6 +241,15 @@ def a_service(folder: Path, database_url: str, smtp_port: int, **more: str) -> I
         yield service
     finally:
         service.kill()
+
+
+def _successor(old: psutil.Process, workers: int) -> psutil.Process | None:
+    """Whoever is below it with so many workers of its own."""
+    for process in old.children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if len(process.children()) >= workers:
+                return process
+    return None
 
 
 def answers(port: int, path: str = "/healthz") -> bool:
