@@ -92,6 +92,11 @@ CALL_SAMPLES = (
         words="por favor llámeme",
     ),
     Sample(
+        "the clinic's own number called a telephone too",
+        notice("Missed call", "Phone: (858) 258-5090\nPhone: (305) 555-0100\n"),
+        "+13055550100",
+    ),
+    Sample(
         "Spanish, Costa Rica",
         notice(
             "Llamada perdida de 8888-1234",
