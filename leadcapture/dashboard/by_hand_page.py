@@ -23,6 +23,7 @@ from leadcapture.intake.submission import CONDITIONS
 from leadcapture.intake.typed_text import clean_line, clean_text
 from leadcapture.leads import sources
 from leadcapture.leads.contact import LONGEST_NOTE
+from leadcapture.leads.merged import standing_for
 from leadcapture.leads.viewing import VIEWED, record_view
 from leadcapture.models import Lead, Request, SourceRule
 from leadcapture.outbox import audit
@@ -244,7 +245,10 @@ def _visit(conditions: Mapping[str, str]) -> dict[str, str]:
 
 
 def _lead_at(ref: str) -> Lead | None:
-    return db.session.scalar(select(Lead).where(Lead.ref == ref.replace("\0", ""))) if ref else None
+    if not ref:
+        return None
+    found = db.session.scalar(select(Lead).where(Lead.ref == ref.replace("\0", "")))
+    return standing_for(db.session(), found) if found else None
 
 
 def _keys() -> tuple[str, ...]:

@@ -18,8 +18,8 @@ from leadcapture.intake.consent_texts import text_read_aloud
 from leadcapture.intake.receive import receive
 from leadcapture.intake.submission import Submission
 from leadcapture.leads import contact, timeline
-from leadcapture.leads.search import search_text
-from leadcapture.models import Lead, Request
+from leadcapture.leads.merged import standing_for, write_search_text
+from leadcapture.models import Lead, LeadStatus, Request
 from leadcapture.outbox import audit
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
@@ -96,15 +96,16 @@ def people_with(session: Session, phone: str | None) -> Sequence[Lead]:
         return ()
     return session.scalars(
         select(Lead)
-        .where(Lead.phone == phone)
+        .where(Lead.phone == phone, Lead.status != LeadStatus.MERGED)
         .order_by(Lead.last_request_at.desc(), Lead.id.desc())
         .limit(_SUGGESTED)
     ).all()
 
 
 def person_at(session: Session, email: str) -> Lead | None:
-    """The lead of this address (normalised), if there is one."""
-    return session.scalar(select(Lead).where(Lead.address_key == addresses.address_key(email)))
+    """The lead of this address (normalised), or that stands for it; None where there is none."""
+    found = session.scalar(select(Lead).where(Lead.address_key == addresses.address_key(email)))
+    return standing_for(session, found) if found else None
 
 
 def _submission(taken: TakenDown, actor_id: int) -> Submission:
@@ -147,6 +148,6 @@ def _give_address(
         return
     lead.email, lead.address_key = email, addresses.address_key(email)
     lead.cap_hash = vault.keyed_hash("address", addresses.cap_key(email))
-    lead.search_text = search_text(lead.full_name, email, lead.phone or lead.phone_typed)
+    write_search_text(session, lead)
     session.flush()
     timeline.record(session, lead.id, "address_given", now, actor_id=actor_id)
