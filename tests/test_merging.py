@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from hypothesis import HealthCheck, Phase, given
+from hypothesis import HealthCheck, Phase, example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from playwright.sync_api import Browser
@@ -368,6 +368,12 @@ def test_a_merge_that_is_undone_leaves_no_trace_in_any_row(
     app: Flask, engine: Engine, vault: Vault, settings: Settings, clock: Clock, ana: Staff
 ) -> None:
     """Whatever hangs on the two, however staff chose: merge, then undo, and all is as it was."""
+
+    def waits(hours: int | None) -> dict[str, Any]:
+        reach = {"phone": None, "language": "en", "contact_by": ""}
+        rest = {"status": LeadStatus.NEW, "filled": True, "asked": False}
+        return {**reach, **rest, "waits": hours}
+
     statuses = st.sampled_from([status for status in LeadStatus if status.is_listed])
     leads = st.fixed_dictionaries(
         {
@@ -385,8 +391,10 @@ def test_a_merge_that_is_undone_leaves_no_trace_in_any_row(
         max_examples=20,
         deadline=None,
         suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate,),
+        phases=(Phase.explicit, Phase.generate),
     )
+    # Both wait and both were warned once: the clock goes back as one.
+    @example((waits(1), waits(5), waits(None)), {"status"}, True)
     @given(st.tuples(leads, leads, leads), st.sets(st.sampled_from(list(CHOICES))), st.booleans())
     def check(facts: tuple[Mapping[str, Any], ...], taken: set[str], in_a_chain: bool) -> None:
         with open_session(engine) as session:

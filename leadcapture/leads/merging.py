@@ -261,12 +261,16 @@ def _begin_undo(session: Session, merge: Merge, kept: Lead, now: datetime) -> No
 
 def _put_back(kept: Lead, before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
     """Take back what the merge changed and nobody has since; the columns that stay as they are."""
+    clock = set(choices.CLOCK)
     changed = {column for column in before if before[column] != after[column]}
+    if changed & clock:
+        # As one: a wait that begins takes the clock of the one before with it.
+        changed |= clock
     stays = {column for column in changed if getattr(kept, column) != after[column]}
     if kept.waiting_since == after["waiting_since"]:
         # The clock goes with its wait, whatever it has been read to since.
-        stays -= set(choices.CLOCK)
+        stays -= clock
     else:
-        stays |= changed & set(choices.CLOCK)
+        stays |= changed & clock
     choices.write(kept, {column: before[column] for column in changed - stays})
     return tuple(sorted(stays))
