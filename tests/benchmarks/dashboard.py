@@ -256,7 +256,7 @@ def _print_pages(kind: str, measured: Mapping[int, Mapping[str, Measured]]) -> N
         rows.append(
             [
                 name,
-                *(f"{sizes[name].p50:.1f} / {sizes[name].p95:.1f}" for sizes in measured.values()),
+                *(_both(sizes.get(name)) for sizes in measured.values()),
                 f"{page.wall:.1f}",
                 f"{grown:.2f}",
                 f"{page.queries}{same}",
@@ -278,6 +278,10 @@ def _print_pages(kind: str, measured: Mapping[int, Mapping[str, Measured]]) -> N
         ],
         rows,
     )
+
+
+def _both(page: Measured | None) -> str:
+    return f"{page.p50:.1f} / {page.p95:.1f}" if page else "–"
 
 
 _WATCH_SHIFTS = """
