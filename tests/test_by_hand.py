@@ -271,6 +271,19 @@ def test_a_lead_without_an_address_is_a_lead_everywhere(
     assert (packet.recipient, packet.state) == ("ana@correo.example", "sent")
 
 
+def test_a_telephone_of_somebody_merged_is_the_one_who_stands(
+    sign_in: SignIn, session: Session
+) -> None:
+    rosa = sign_in()
+    stands = a_request(session, a_lead(session, phone=None)).lead
+    a_lead(session, full_name="J. W.", status=LeadStatus.MERGED, merged_into_id=stands.id)
+    asked = take_down(rosa, full_name="Janet", phone=PHONE_TYPED)
+    assert asked.status_code == 409
+    assert "Janet Whitfield" in asked.text and "J. W." not in asked.text
+    joined = take_down(rosa, full_name="Janet", phone=PHONE_TYPED, person=stands.ref)
+    assert joined.location == f"/desk/leads/{stands.ref}"
+
+
 def test_where_they_heard_of_us_is_named_as_a_visit_would_be(
     sign_in: SignIn, session: Session
 ) -> None:

@@ -19,7 +19,7 @@ from leadcapture.intake.receive import receive
 from leadcapture.intake.submission import Submission
 from leadcapture.leads import contact, timeline
 from leadcapture.leads.merged import standing_for, write_search_text
-from leadcapture.models import Lead, LeadStatus, Request
+from leadcapture.models import Lead, Request
 from leadcapture.outbox import audit
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
@@ -91,15 +91,20 @@ def lead_of_token(session: Session, token: str) -> Lead | None:
 
 
 def people_with(session: Session, phone: str | None) -> Sequence[Lead]:
-    """The latest leads with this telephone (E.164), five at most."""
+    """The latest leads with this telephone (E.164), five at most.
+
+    Who was merged into another is that other one.
+    """
     if phone is None:
         return ()
-    return session.scalars(
+    found = session.scalars(
         select(Lead)
-        .where(Lead.phone == phone, Lead.status != LeadStatus.MERGED)
+        .where(Lead.phone == phone)
         .order_by(Lead.last_request_at.desc(), Lead.id.desc())
         .limit(_SUGGESTED)
     ).all()
+    standing = {lead.id: lead for lead in (standing_for(session, one) for one in found)}
+    return list(standing.values())
 
 
 def person_at(session: Session, email: str) -> Lead | None:
