@@ -306,8 +306,8 @@ BUGS = (
     Bug(
         "links are signed with a key that all know",
         f"{OUTBOX}links.py",
-        "tag = hmac.new(secret,",
-        'tag = hmac.new(b"leadcapture",',
+        "tag = hmac.digest(secret,",
+        'tag = hmac.digest(b"leadcapture",',
         (RULES,),
     ),
     Bug(

@@ -83,8 +83,10 @@ def find_release(folder: Path, house: Path = HOUSE) -> Release:
 
 
 def _commit_without(house: Path, name: str) -> str:
-    """The last commit before this file came; of one that is not written down yet, the last one."""
-    added = _git(house, "log", "--no-renames", "--diff-filter=A", "--format=%H", "--", name).split()
+    """The last commit before this file came, under whatever number; where git does not know it
+    yet, the last one of all.
+    """
+    added = _git(house, "log", "--follow", "--diff-filter=A", "--format=%H", "--", name).split()
     wanted = f"{added[-1]}^" if added else "HEAD"
     return _git(house, "rev-parse", "--verify", f"{wanted}^{{commit}}").strip()
 
