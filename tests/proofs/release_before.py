@@ -231,7 +231,7 @@ def run_its_suite(release: Release, kind: str) -> tuple[str, list[str]]:
     shutil.rmtree(release.tree / MIGRATIONS)
     shutil.copytree(HOUSE / MIGRATIONS, release.tree / MIGRATIONS)
     tests = [test for test in SUITE if (release.tree / test).exists()]
-    options = ["-q", "-p", "no:cacheprovider", "--tb=line", "-k", kind]
+    options = ["-p", "no:cacheprovider", "--tb=line", "-k", kind]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *tests],
         cwd=release.tree,
