@@ -169,6 +169,7 @@ class Service:
     environ: Mapping[str, str]
     folder: Path
     processes: list[Process] = field(default_factory=list)
+    _successors: list[psutil.Process] = field(default_factory=list)
     tree: Path | None = None
 
     @property
