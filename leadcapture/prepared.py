@@ -2,9 +2,7 @@
 own cost.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -16,9 +14,6 @@ from sqlalchemy import (
     Enum,
     Table,
     bindparam,
-    column,
-    select,
-    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
@@ -27,25 +22,11 @@ from leadcapture.database import Instant
 
 Row = Mapping[str, Any]
 _Processor = Callable[[Any], Any]
-# The parameter that carries all rows to PostgreSQL.
-_ROWS = "rows"
 
 
-def insert_rows(table: Table, dialect: str, names: Sequence[str]) -> Any:
+def insert_rows(table: Table, dialect: str, _names: Sequence[str]) -> Any:
     """An INSERT of the rows that `Prepared.run` is given; ON CONFLICT and RETURNING may follow."""
-    if dialect == "sqlite":
-        return sqlite.insert(table)
-    return postgresql.insert(table).from_select(names, rows_of(table, names))
-
-
-def rows_of(table: Table, names: Sequence[str]) -> Any:
-    """The rows that `Prepared.run` is given, as PostgreSQL reads them out of one parameter.
-
-    Five letters have 115 values: the driver takes longer over so many parameters than the server
-    over the rows.
-    """
-    source = text(f"json_populate_recordset(NULL::{table.name}, CAST(:{_ROWS} AS json))")
-    return select(*(column(name) for name in names)).select_from(source)
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 class Prepared:
@@ -62,17 +43,22 @@ class Prepared:
         self._texts: dict[tuple[str, int], _Text] = {}
 
     def run(self, connection: Connection, *rows: Row) -> CursorResult[Any]:
-        """Run it with the parameters of a row; an INSERT writes all ``rows`` in one statement.
+        """Run it with the parameters of a row; of an INSERT, for several rows.
 
         All rows, now and later, name the same parameters. What comes back is as the driver gives
-        it: instants and enumerated words are not read.
+        it: instants and enumerated words are not read. SQLite takes all rows in one statement;
+        PostgreSQL's driver sends one after the other, and is slow to read a hundred parameters.
         """
-        key = (connection.dialect.name, len(rows))
+        dialect = connection.dialect
+        is_sqlite = dialect.name == "sqlite"
+        key = (dialect.name, len(rows) if is_sqlite else 1)
         found = self._texts.get(key)
         if found is None:
-            statement = self._build(connection.dialect.name, list(rows[0]))
-            found = self._texts[key] = _Text(statement, connection.dialect, rows)
-        return connection.exec_driver_sql(found.sql, found.parameters(rows))
+            statement = self._build(dialect.name, list(rows[0]))
+            found = self._texts[key] = _Text(statement, dialect, rows[: key[1]])
+        if is_sqlite or len(rows) == 1:
+            return connection.exec_driver_sql(found.sql, found.parameters(rows))
+        return connection.exec_driver_sql(found.sql, [found.parameters((row,)) for row in rows])
 
 
 class _Text:
@@ -80,7 +66,7 @@ class _Text:
 
     def __init__(self, statement: Any, dialect: Dialect, rows: tuple[Row, ...]) -> None:
         origins = {name: (0, name) for name in rows[0]}
-        if len(rows) > 1 and dialect.name == "sqlite":
+        if len(rows) > 1:
             origins = {
                 f"{name}_{number}": (number, name)
                 for number, row in enumerate(rows)
@@ -95,9 +81,6 @@ class _Text:
             )
         compiled: Any = statement.compile(dialect=dialect, column_keys=list(origins))
         assert not compiled.insert_prefetch, "a column with a default has to be named"
-        self._takes_json = _ROWS in compiled.binds
-        if self._takes_json:
-            origins = {_ROWS: (0, _ROWS)}
         state = compiled.construct_expanded_state(dict.fromkeys(origins))
         processors = dict(_processors(compiled.bind_names.items(), dialect)) | state.processors
         self.sql = state.statement
@@ -111,8 +94,6 @@ class _Text:
 
     def parameters(self, rows: tuple[Row, ...]) -> Any:
         """What the driver takes: a tuple where parameters go by position, else a dict."""
-        if self._takes_json:
-            rows = ({_ROWS: json.dumps(rows, default=_plain)},)
         values = dict(self._constants)
         for name, number, key, process in self._slots:
             value = rows[number][key]
@@ -137,12 +118,3 @@ def _processor(type_: TypeEngine[Any], dialect: Dialect) -> _Processor | None:
         # The rows of a request name one instant a dozen times, and the same few words.
         return lru_cache(maxsize=256)(process)
     return process
-
-
-def _plain(value: object) -> str:
-    """A value as PostgreSQL reads it out of JSON text."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return "\\x" + value.hex()
-    raise TypeError(f"{type(value).__name__} has no place in a row")

@@ -6,8 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, column, func, literal, select, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Connection, bindparam, case, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from leadcapture.database import Base, pipelined
@@ -17,7 +16,7 @@ from leadcapture.leads import references, timeline
 from leadcapture.leads.search import search_text
 from leadcapture.models import Consent, ConsentKind, Lead, LeadStatus, Request, Screening
 from leadcapture.outbox.queue import new_ref
-from leadcapture.prepared import Prepared, insert_rows, rows_of
+from leadcapture.prepared import Prepared, insert_rows
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
@@ -194,10 +193,10 @@ def _join(dialect: str, names: Sequence[str], *, held: bool) -> Any:
     if dialect == "postgresql":
         # Spellings of one address queue up behind this lock, or two at once would each get a
         # packet. It is taken by the statement itself: SQLite has one writer anyway.
-        address = func.hashtextextended(column("cap_hash"), 0)
+        address = func.hashtextextended(bindparam("cap_hash"), 0)
         turn = func.pg_advisory_xact_lock(address).table_valued("turn")
-        rows = rows_of(_LEAD, names).select_from(turn)
-        statement = postgresql.insert(_LEAD).from_select(names, rows)
+        values = [bindparam(name, type_=_LEAD.c[name].type) for name in names]
+        statement = statement.from_select(names, select(*values).select_from(turn))
     on_conflict: dict[str, Any] = {"last_request_at": Lead.last_request_at}
     if not held:
         reopened = Lead.status.in_((LeadStatus.CLOSED, LeadStatus.HELD))
