@@ -63,13 +63,18 @@ def keep_copy(session: Session, message: Message, payload: bytes) -> None:
 def reclaim_lost(session: Session, now: datetime) -> int:
     """Give back what dead workers held: claimed is safe to queue again, sending is in doubt.
 
-    A lease longer than any that we give is of the time before the clock was put back.
+    A lease longer than any that we give is of the time before the clock was put back. Before the
+    dot it ends at once; after it, that would only raise a doubt about a worker that may be alive.
     """
+    is_of_before = and_(
+        Message.state == MessageState.CLAIMED,
+        Message.lease_until > now + 2 * claims.SEND_LEASE,
+    )
     lost = session.scalars(
         select(Message)
         .where(
             Message.state.in_((MessageState.CLAIMED, MessageState.SENDING)),
-            or_(Message.lease_until < now, Message.lease_until > now + 2 * claims.SEND_LEASE),
+            or_(Message.lease_until < now, is_of_before),
         )
         .limit(500)
         .execution_options(populate_existing=True)
