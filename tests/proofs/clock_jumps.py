@@ -9,6 +9,7 @@ said that it is tomorrow, and what is due until then leaves.
 """
 
 import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -130,6 +131,8 @@ def _jump(world: World, size: Size, phase: PhaseName, by: timedelta, *clocks: Wa
         world.jumps.append((time.monotonic(), world.counts.moved_by))
     _keep_up(world, world.counts.now())
     office.behave()
+    # Whoever is at the dot hears its reply first: half an hour of doubt outlasts any wait for it.
+    threading.Event().wait(size.stall)
     _expect(lambda: _all_due_left(world), world, "a letter is stuck", by)
     _queue(world, 1, timedelta(0))
     _expect(lambda: _all_due_left(world), world, "a letter that came after it is stuck", by)
