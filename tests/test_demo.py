@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 
 from leadcapture import demo
 from leadcapture.demo.people import PEOPLE
+from leadcapture.leads.duplicates import duplicates
 from leadcapture.models import Lead, LeadStatus, Message, MessageState, Task
 from leadcapture.outbox.sweeper import violations
 from leadcapture.settings import Settings
@@ -20,7 +21,10 @@ def test_the_demo_shows_every_state_and_breaks_no_invariant(
     session.commit()
 
     assert violations(session, clock()) == []
-    assert set(session.scalars(select(Lead.status))) == set(LeadStatus)
+    # Two people who are one are for a newcomer to find and merge.
+    assert set(session.scalars(select(Lead.status))) == set(LeadStatus) - {LeadStatus.MERGED}
+    marcus = session.scalars(select(Lead).where(Lead.full_name == "Marcus Ortiz")).one()
+    assert [one.lead.full_name for one in duplicates(session, marcus)] == ["Marc Ortiz"]
     passing = {MessageState.CLAIMED, MessageState.SENDING, MessageState.UNCERTAIN}
     assert set(session.scalars(select(Message.state))) == set(MessageState) - passing
     asked = set(session.scalars(select(Task.kind)))

@@ -1,5 +1,6 @@
 """The first-response clock: in clinic hours, stopped by people only, warned about in time."""
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -240,7 +241,8 @@ def test_the_timetable_itself_warns(
             .where(Lead.waiting_since.is_not(None), Lead.first_response_due_at.is_(None))
             .order_by(Lead.waiting_since)
             .limit(200),
-            "ix_lead_undated",
+            # Either holds only those who wait.
+            "ix_lead_(undated|waiting_since)",
         ),
         (
             select(Lead.id)
@@ -263,4 +265,4 @@ def test_the_watch_walks_its_own_small_indexes(
     plan = "\n".join(
         str(row) for row in session.execute(text(explain + str(compiled).replace(":", "\\:")))
     )
-    assert index in plan, plan
+    assert re.search(index, plan), plan

@@ -21,12 +21,12 @@ from leadcapture.models import (
     SuppressionScope,
     Task,
 )
-from leadcapture.outbox import stops, sweeper
+from leadcapture.outbox import claims, ledger, stops, sweeper
 from leadcapture.scheduler import Timetable
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 from tests.clock import TUESDAY_MORNING, Clock
-from tests.people import a_lead, a_message, a_request
+from tests.people import LETTER_VALUES, a_lead, a_message, a_request, claim
 
 HOUR = timedelta(hours=1)
 Send = Callable[[], int]
@@ -192,6 +192,31 @@ def test_a_letter_that_left_as_it_should_breaks_nothing(
     assert sent.state is MessageState.SENT
     assert sweeper.violations(session, clock()) == []
     assert sweeper.violations(session, clock(), since=TUESDAY_MORNING - HOUR) == []
+
+
+def test_a_follow_up_in_doubt_whose_worker_hears_the_250_after_all_is_one_copy(
+    session: Session, clock: Clock
+) -> None:
+    a_message(session, kind=MessageKind.FOLLOW_UP, values=LETTER_VALUES)
+    claimed = claim(session, clock())
+    session.expunge(claimed)
+    assert claims.declare_intent(session.connection(), claimed, "0" * 64, clock())
+    assert ledger.reclaim_lost(session, clock.advance(timedelta(days=1))) == 1
+    assert claims.note_sent(session.connection(), claimed, clock())
+    session.expire_all()
+    assert sweeper.violations(session, clock()) == []
+
+
+def test_a_follow_up_that_left_in_doubt_and_once_more_is_told(
+    session: Session, clock: Clock
+) -> None:
+    """I5: at most once for what nobody waits for."""
+    message = a_message(session, kind=MessageKind.FOLLOW_UP, values=LETTER_VALUES)
+    for outcome in ("lost", "sent"):
+        message.fence += 1
+        ledger.note_attempt(session, message, "dot", None, "", outcome, clock())
+    session.flush()
+    assert "I5" in {found.invariant for found in sweeper.violations(session, clock())}
 
 
 def test_every_invariant_has_a_planted_violation() -> None:

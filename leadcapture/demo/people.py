@@ -269,13 +269,15 @@ PEOPLE = (
         source="newsletter",
     ),
     Person("Amara Diallo", "en", _NY, "US", "not_sure", 190, then="unsubscribed", source="google"),
+    # His first address had a slip in it: he is the Marcus who asked again today.
     Person(
-        "Chris Nguyen",
+        "Marc Ortiz",
         "en",
-        _LA,
+        _CHICAGO,
         "US",
         "athletes",
         210,
+        "+13125550155",
         then="failed",
         wish="morning",
         source="google",

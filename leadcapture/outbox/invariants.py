@@ -130,7 +130,14 @@ def _sent_too_often(scope: Scope) -> Question:
         .where(Attempt.message_id == Message.id, Attempt.outcome == "sent")
         .scalar_subquery()
     )
-    never_again = and_(Message.kind == MessageKind.FOLLOW_UP, accepted + Message.doubts > 1)
+    # Of one try, a doubt and the 250 that its worker heard after all are one copy.
+    in_doubt = and_(Attempt.phase == "dot", Attempt.outcome.in_(("uncertain", "lost")))
+    copies = (
+        select(func.count(Attempt.fence.distinct()))
+        .where(Attempt.message_id == Message.id, or_(Attempt.outcome == "sent", in_doubt))
+        .scalar_subquery()
+    )
+    never_again = and_(Message.kind == MessageKind.FOLLOW_UP, copies > 1)
     return _about(and_(scope.messages, or_(accepted > 1, never_again)))
 
 

@@ -103,19 +103,24 @@ class DotProxy:
 def open_dot_proxy(to: int) -> Iterator[DotProxy]:
     """A proxy in a thread of its own for the length of a ``with``."""
     proxy, loop = DotProxy(to), asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(proxy.carry, "127.0.0.1", 0, backlog=64))
-    proxy.port = server.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
+        # Begun from outside: the thread of the tests may have a loop of a browser's running.
+        serving = asyncio.start_server(proxy.carry, "127.0.0.1", 0, backlog=64)
+        server = asyncio.run_coroutine_threadsafe(serving, loop).result(10)
+        proxy.port = server.sockets[0].getsockname()[1]
         yield proxy
+        asyncio.run_coroutine_threadsafe(_end(server), loop).result(10)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
-        server.close()
-        lines = asyncio.all_tasks(loop)
-        for line in lines:
-            line.cancel()
-        if lines:
-            loop.run_until_complete(asyncio.wait(lines))
         loop.close()
+
+
+async def _end(server: asyncio.Server) -> None:
+    server.close()
+    lines = [line for line in asyncio.all_tasks() if line is not asyncio.current_task()]
+    for line in lines:
+        line.cancel()
+    await asyncio.gather(*lines, return_exceptions=True)
