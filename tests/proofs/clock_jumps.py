@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 
 from leadcapture.database import open_session, reading
-from leadcapture.models import Heartbeat, Message, MessageKind, MessageState
+from leadcapture.models import AuditEntry, Heartbeat, Message, MessageKind, MessageState
 from leadcapture.outbox import ledger
 from leadcapture.readiness import SILENT_AFTER
 from leadcapture.scheduler import RESENT
@@ -38,6 +38,7 @@ KINDS = (MessageKind.PACKET, MessageKind.FOLLOW_UP)
 EARLY = timedelta(seconds=60)
 SCHEDULERS, THREADS = 2, 2
 UNDER_WAY = SCHEDULERS * THREADS
+CLAIMED_WITHIN = timedelta(minutes=1)
 BEATS_WITHIN = 30.0
 LEAVES_WITHIN = 30.0
 
@@ -66,7 +67,7 @@ class World:
     counts: WallClock
     jumps: list[tuple[float, timedelta]] = field(default_factory=list)
     due: dict[str, datetime] = field(default_factory=dict)
-    under_way: set[str] = field(default_factory=set)
+    jumped_at: list[datetime] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
 
@@ -125,8 +126,7 @@ def _jump(world: World, size: Size, phase: PhaseName, by: timedelta, *clocks: Wa
     before = world.counts.now()
     for clock in clocks:
         clock.jump(by)
-    taken = _in(world, MessageState.CLAIMED, MessageState.SENDING)
-    world.under_way |= {mail_id for mail_id in taken if world.due[mail_id] <= before}
+    world.jumped_at.append(before)
     if world.counts in clocks:
         world.jumps.append((time.monotonic(), world.counts.moved_by))
     _keep_up(world, world.counts.now())
@@ -199,9 +199,10 @@ def _judge(world: World) -> Finding:
     faults = world.faults + [
         f"SC-07: {mail_id} left {count} times" for mail_id, count in copies.items() if count > 1
     ]
+    was_due = _claimed_when_due(world)
     for letter in world.place.office.letters:
         early = world.due[letter.message_id] - _clock_at(world, letter)
-        if early > EARLY and letter.message_id not in world.under_way:
+        if early > EARLY and letter.message_id not in was_due:
             faults.append(f"SC-07: {letter.message_id} left {early} early")
     with reading(), open_session(world.outbox.engine) as session:
         rows = session.execute(select(Message.mail_id, Message.state, Message.doubts)).all()
@@ -217,6 +218,18 @@ def _judge(world: World) -> Finding:
         f"{copies.total()} copies, {sum(row.doubts for row in rows)} doubts"
     )
     return Finding(sentence, faults)
+
+
+def _claimed_when_due(world: World) -> set[str]:
+    """What was claimed right before a jump, by the clock that stood then, and left after it."""
+    claimed = select(Message.mail_id).join(AuditEntry, AuditEntry.message_id == Message.id)
+    found: set[str] = set()
+    with reading(), open_session(world.outbox.engine) as session:
+        for moment in world.jumped_at:
+            lately = AuditEntry.at.between(moment - CLAIMED_WITHIN, moment + timedelta(seconds=1))
+            asked = claimed.where(AuditEntry.to_state == MessageState.CLAIMED, lately)
+            found |= {one for one in session.scalars(asked) if world.due[one] <= moment}
+    return found
 
 
 def _clock_at(world: World, letter: Letter) -> datetime:
