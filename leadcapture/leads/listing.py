@@ -212,14 +212,6 @@ def matching(
             return
 
 
-def matching_refs(
-    session: Session, filters: Filters, asker: Asker, order: Order | None = None, batch: int = 500
-) -> Iterator[Sequence[str]]:
-    """The public references of all leads that the filters leave; batches as of `matching`."""
-    for leads in matching(session, filters, asker, order, batch):
-        yield [lead.ref for lead in leads]
-
-
 def counts(session: Session) -> Mapping[LeadStatus, int]:
     """How many leads each status has, counted to a thousand at most."""
     bounded = [
