@@ -113,8 +113,16 @@ def _processors(
 
 
 def _processor(type_: TypeEngine[Any], dialect: Dialect) -> _Processor | None:
+    if isinstance(type_, Instant):
+        return _instants(dialect)
     process: _Processor | None = type_.dialect_impl(dialect).bind_processor(dialect)
-    if process is not None and isinstance(type_, Enum | Instant):
-        # The rows of a request name one instant a dozen times, and the same few words.
+    if process is not None and isinstance(type_, Enum):
         return lru_cache(maxsize=256)(process)
     return process
+
+
+@lru_cache(maxsize=8)
+def _instants(dialect: Dialect) -> _Processor | None:
+    # One for all columns: the rows of a request name a few instants two dozen times.
+    process: _Processor | None = Instant().dialect_impl(dialect).bind_processor(dialect)
+    return process and lru_cache(maxsize=256)(process)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
 from leadcapture import integrity
-from leadcapture.database import database_now, open_engine, open_session, reading
+from leadcapture.database import database_now, open_engine, open_session, plan_anew, reading
 from leadcapture.models import Heartbeat, Message, MessageKind
 from tests.clock import TUESDAY_MORNING, Clock
 from tests.parts import find_part
@@ -157,6 +157,22 @@ def test_a_full_disk_is_not_taken_for_damage(tmp_path: Path) -> None:
     )
     assert done.stdout == "None\n", done.stderr
     assert not integrity.is_damaged(tmp_path)
+
+
+def test_who_reads_has_each_question_planned_and_who_writes_keeps_a_plan(engine: Engine) -> None:
+    """On PostgreSQL; SQLite has no such choice, and must only not mind."""
+    asked = "SHOW plan_cache_mode" if engine.dialect.name == "postgresql" else "SELECT 'same'"
+    with open_session(engine) as session:
+        writing = session.scalar(text(asked))
+        plan_anew(session.connection())
+        searching = session.scalar(text(asked))
+    with reading(), open_session(engine) as session:
+        found = session.scalar(text(asked))
+    with open_session(engine) as session:
+        again = session.scalar(text(asked))
+    if engine.dialect.name == "postgresql":
+        anew = "force_custom_plan"
+        assert (writing, searching, found, again) == ("auto", anew, anew, "auto")
 
 
 def test_a_naive_instant_is_refused(session: Session) -> None:

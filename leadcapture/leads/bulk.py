@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from leadcapture.database import plan_anew
 from leadcapture.leads import listing, pipeline, tags, timeline
 from leadcapture.leads.filters import Asker, Filters
 from leadcapture.models import UNLISTED, BulkAct, Lead, LeadStatus, Staff, Tag
@@ -79,6 +80,7 @@ def leads_of_filter(
 
     It ends after twenty steps, which look through some 200,000 leads.
     """
+    plan_anew(session.connection())
     refs: list[str] = []
     for _ in range(_STEPS):
         step = listing.page(session, filters, asker, order, key, MOST - len(refs))

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import CursorResult, and_, delete, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from leadcapture.database import reading
+from leadcapture.database import plan_anew, reading
 from leadcapture.leads import csv_safe, listing, search, sources
 from leadcapture.leads.filters import Asker, Filters, conditions, read_filters
 from leadcapture.leads.waiting import latest_requests
@@ -63,6 +63,7 @@ def columns_for(may_read_health: bool) -> tuple[str, ...]:
 
 def first_leads(session: Session, leads: Leads) -> Sequence[Lead] | None:
     """All the leads, where they are few enough to go out at once; None where they are not."""
+    plan_anew(session.connection())
     found: list[Lead] = []
     key: listing.Key | None = None
     for _ in range(_LOOKS):

@@ -156,13 +156,7 @@ class Dispatcher:
         """True where nothing is due that may leave; asked without a lock."""
         with reading(), self._transaction(one_by_one=True) as connection:
             now, kept_back = self._kept_back(connection)
-            if not claims.may_anything_leave(connection, now, kept_back):
-                return True
-            if self._is_served:
-                # To plan our few statements anew for each letter took a third of their time, and
-                # nobody searches over the connections of a scheduler.
-                connection.exec_driver_sql("SET plan_cache_mode = auto")
-            return False
+            return not claims.may_anything_leave(connection, now, kept_back)
 
     def _declare_intent(self, message: Message, sha256: str) -> bool:
         if message.kind in policy.AWAITED:
