@@ -1,18 +1,22 @@
 """Languages: which one a page speaks, and what every template knows of the clinic and of it."""
 
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
 from babel.support import NullTranslations
-from flask import Flask, g, request, url_for
+from flask import Flask, current_app, g, request, url_for
 from flask_babel import Babel, Domain, get_locale, get_translations, refresh
 from flask_login import current_user
+from markupsafe import Markup
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
 
 from leadcapture.web import LANGUAGES, settings
 
 DEFAULT = "en"
+
+_WORDS = "leadcapture.words"
 
 _FORM = "public.request_form"
 _FORM_POST = "public.receive_request"
@@ -38,6 +42,27 @@ class Catalogues(Domain):  # type: ignore[misc]
         return self._by_language[language]
 
 
+class Words(dict[str, Markup]):
+    """Words of the templates in one language, each looked up once.
+
+    Jinja's own way to a word leads through four calls and makes it anew each time; a page of the
+    desk has some hundreds of them.
+    """
+
+    def __init__(self, catalogue: NullTranslations) -> None:
+        self.catalogue = catalogue
+
+    def __missing__(self, word: str) -> Markup:
+        # A template's word is a format even where nothing is put into it: "%%" is one sign.
+        told = self[word] = self.told(word, {})
+        return told
+
+    def told(self, word: str, variables: Mapping[str, Any]) -> Markup:
+        """The word with its variables, these escaped."""
+        # Words of ours, from the catalogue.
+        return Markup(self.catalogue.ugettext(word)) % variables  # noqa: S704
+
+
 class OurBabel(Babel):  # type: ignore[misc]
     """flask_babel with our catalogues."""
 
@@ -51,10 +76,12 @@ def register(app: Flask) -> None:
     """Let pages be translated, and tell templates who we are."""
     OurBabel(app, default_locale=DEFAULT, locale_selector=page_language)
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
-        lambda word: _spoken().ugettext(word),
-        lambda one, many, number: _spoken().ungettext(one, many, number),
+        lambda word: _spoken().catalogue.ugettext(word),
+        lambda one, many, number: _spoken().catalogue.ungettext(one, many, number),
         newstyle=True,
     )
+    app.jinja_env.globals.update(_=_told, gettext=_told)
+    app.extensions[_WORDS] = {}
     app.context_processor(_known_to_templates)
 
 
@@ -62,17 +89,27 @@ def speak(language: str) -> str:
     """Make the rest of this request speak ``language``, if we do; what is spoken then."""
     if language in LANGUAGES:
         g.language = language
-        g.pop("catalogue", None)
+        for kept in ("words", "reader"):
+            g.pop(kept, None)
         refresh()
     return page_language()
 
 
-def _spoken() -> NullTranslations:
-    """The catalogue of the page that is being made: a page of the desk has 250 words."""
-    catalogue: NullTranslations | None = g.get("catalogue")
-    if catalogue is None:
-        catalogue = g.catalogue = get_translations()
-    return catalogue
+def _told(word: str, **variables: Any) -> Markup:
+    words = _spoken()
+    return words.told(word, variables) if variables else words[word]
+
+
+def _spoken() -> Words:
+    """The words of the language that the page being made speaks."""
+    words: Words | None = g.get("words")
+    if words is None:
+        kept: dict[NullTranslations, Words] = current_app.extensions[_WORDS]
+        catalogue = get_translations()
+        if catalogue not in kept:
+            kept[catalogue] = Words(catalogue)
+        words = g.words = kept[catalogue]
+    return words
 
 
 def page_language() -> str:

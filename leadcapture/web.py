@@ -1,17 +1,23 @@
 """What every page shares: the current settings, vault and time, headers, asset addresses."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, Response, abort, current_app, request, url_for
 
 from leadcapture import database
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
+
+_ADDRESSES = "leadcapture.addresses"
+_ANY_REF = "-any-ref-"
+_REF = re.compile(r"[A-Za-z0-9_-]+").fullmatch
 
 LANGUAGES = {"en": "English", "es": "Español"}
 
@@ -52,6 +58,21 @@ def now() -> datetime:
 def asset(name: str) -> str:
     """The address of a static file, with a part of its hash so that it can be cached for ever."""
     return url_for("static", filename=name, v=_asset_hash(name))
+
+
+def address(endpoint: str, **values: Any) -> str:
+    """`flask.url_for` for templates, which remembers what it once built for another reference.
+
+    A page of the desk has some two hundred addresses that differ in nothing else.
+    """
+    ref = values.get("ref", "")
+    if len(values) != 1 or not _REF(str(ref)):
+        return url_for(endpoint, **values)
+    known: dict[tuple[str, str], str] = current_app.extensions[_ADDRESSES]
+    key = (endpoint, request.script_root)
+    if key not in known:
+        known[key] = url_for(endpoint, ref=_ANY_REF)
+    return known[key].replace(_ANY_REF, ref)
 
 
 @cache
@@ -145,4 +166,5 @@ def register(app: Flask) -> None:
     # The thread serves others after this request, and some of them write.
     app.teardown_request(lambda _error: database.begin_reading(False))
     app.after_request(add_headers)
-    app.jinja_env.globals["asset"] = asset
+    app.extensions[_ADDRESSES] = {}
+    app.jinja_env.globals.update(asset=asset, url_for=address)

@@ -3,10 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
-from flask import Flask, abort, redirect, request, session, url_for
+from flask import Flask, abort, g, redirect, request, session, url_for
 from flask.typing import ResponseValue
 from flask_security import LoginForm, Security, SQLAlchemyUserDatastore
 from flask_wtf import CSRFProtect
+from flask_wtf.csrf import generate_csrf
 
 from leadcapture import web
 from leadcapture.accounts.passwords import SHORTEST, Rules
@@ -29,6 +30,8 @@ def register(app: Flask) -> None:
     """Set the extensions up; whatever registers routes later is guarded too."""
     app.config.update(_CONFIG)
     csrf = CSRFProtect(app)
+    # Macros look here for the token of their forms, of which a page may have a hundred.
+    app.jinja_env.globals["csrf_token"] = _page_token
     if "public" in app.blueprints:
         # The patient's form has a signed token of its own that outlives a session.
         csrf.exempt(app.blueprints["public"])
@@ -45,6 +48,12 @@ def register(app: Flask) -> None:
     guard.unauthz_handler(_refuse)
     app.before_request(_slow_guessing)
     app.before_request(_refuse_next)
+
+
+def _page_token() -> str:
+    if "page_token" not in g:
+        g.page_token = generate_csrf()
+    return str(g.page_token)
 
 
 def _keep_to_staff(app: Flask, before: list[Any]) -> None:

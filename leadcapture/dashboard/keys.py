@@ -79,12 +79,12 @@ def key(letter: str) -> Markup:
     """The attributes of a button or link that this letter presses; none where keys are off."""
     if not are_on():
         return Markup()
-    return Markup(' data-shortcut="{0}" aria-keyshortcuts="{0}"').format(letter)
+    return Markup(' data-shortcut="%s" aria-keyshortcuts="%s"') % (letter, letter)
 
 
 def kbd(letter: str) -> Markup:
     """The letter as it stands beside the button's words."""
-    return Markup('<kbd class="key" aria-hidden="true">{}</kbd>').format(letter) * are_on()
+    return Markup('<kbd class="key" aria-hidden="true">%s</kbd>') % letter if are_on() else Markup()
 
 
 @blueprint.get("/keys")

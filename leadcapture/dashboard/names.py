@@ -1,9 +1,11 @@
 """Names: telephones, languages and countries as people write them."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import phonenumbers
 from babel import Locale
+from babel.numbers import format_decimal
 from flask_babel import get_locale
 
 from leadcapture.leads import references
@@ -11,6 +13,7 @@ from leadcapture.leads import references
 _NATIONAL = (1,)
 
 
+@lru_cache(4096)
 def telephone(number: str) -> str:
     """An E.164 number in groups: the national way in North America, else the international."""
     try:
@@ -38,12 +41,23 @@ def country_name(code: str) -> str:
     return str(_locale().territories.get(code, code))
 
 
+def number(count: int) -> str:
+    """A whole number as people write it: ``1,234``."""
+    return _grouped(count, _locale().language)
+
+
+@lru_cache(4096)
+def _grouped(count: int, language: str) -> str:
+    return str(format_decimal(count, locale=language))
+
+
 def _locale() -> Locale:
     return get_locale() or Locale("en")
 
 
-FILTERS: dict[str, Callable[[str], str]] = {
+FILTERS: dict[str, Callable[..., str]] = {
     "telephone": telephone,
+    "number": number,
     "reference": reference,
     "language_name": language_name,
     "country_name": country_name,

@@ -143,7 +143,9 @@ class _Sum:
 
 
 def _add(kept: dict[Name, Responses], name: Name, waits: Sequence[Any]) -> None:
-    responses = kept.setdefault(name, Responses())
+    responses = kept.get(name)
+    if responses is None:
+        responses = kept[name] = Responses()
     minutes, in_time, late = waits
     responses.minutes.update(minutes)
     responses.in_time += in_time
