@@ -1,8 +1,10 @@
 """Two leads that are one person: side by side, merged by choice, taken apart again."""
 
+import dataclasses
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -17,9 +19,12 @@ from sqlalchemy import Engine, insert, select
 from sqlalchemy.orm import Session
 
 from leadcapture.database import Base, open_session
+from leadcapture.intake.inbound.answers import Answer, take_answer
+from leadcapture.intake.inbound.mail import read_mail
 from leadcapture.intake.inbound.sorting import _lead_of
 from leadcapture.intake.receive import receive
-from leadcapture.leads import merge_rows, merging, stopping
+from leadcapture.leads import contact, merge_rows, merging, pipeline, stopping
+from leadcapture.leads.contact import CallOutcome
 from leadcapture.leads.duplicates import duplicates
 from leadcapture.leads.merge_choices import CHOICES
 from leadcapture.models import (
@@ -48,6 +53,7 @@ from leadcapture.vault import Vault
 from tests.chromium import assert_accessible, open_page
 from tests.clock import TUESDAY_MORNING, Clock
 from tests.conftest import SignIn
+from tests.incoming import answer as answer_to_us
 from tests.pages import Page
 from tests.people import MESSAGE, NAME, NOTE, PASSWORD, a_lead, a_message, a_request, a_staff_member
 from tests.test_dashboard import rosa
@@ -56,7 +62,10 @@ from tests.visitors import Visitor
 
 __all__ = ["rosa"]
 
+SendDue = Callable[[], int]
+
 OTHER = "jan@another.example"
+OWN_COLUMNS = ("id", "ref", "dedupe_key", "mail_id", "created_at")
 # What tells of a merge stays; everything else is as it was.
 TELLS = {"timeline_entry": ("merged", "merge_undone")}
 
@@ -67,6 +76,32 @@ def ana(app: Flask, session: Session) -> Staff:
         found = a_staff_member(session, name="Ana Vargas", email="ana@clinic.example")
     session.commit()
     return found
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Ana at her desk, who merges two leads and parts them again; the caller commits."""
+
+    session: Session
+    vault: Vault
+    settings: Settings
+    clock: Clock
+    ana: Staff
+
+    def merge(self, kept: Lead, other: Lead, *taken: str) -> Merge:
+        """``other`` goes into ``kept``, which takes from it what is named."""
+        facts = (kept, other, taken, self.ana.id, self.clock.now)
+        return merging.merge(self.session, self.vault, self.settings, *facts)
+
+    def undo(self, merge: Merge) -> merging.Undone:
+        """All goes back where it was."""
+        facts = (merge, self.ana.id, self.clock.now)
+        return merging.undo(self.session, self.vault, self.settings, *facts)
+
+
+@pytest.fixture
+def desk(session: Session, vault: Vault, settings: Settings, clock: Clock, ana: Staff) -> Desk:
+    return Desk(session, vault, settings, clock, ana)
 
 
 @pytest.fixture
@@ -259,21 +294,15 @@ def test_one_sequence_stays_and_the_other_is_cancelled_with_its_reason(
         ("day-3", "cancelled", "merged"),
     ]
     assert "Merged with the lead of Jan Whitfield (1 follow-up cancelled)" in told.text
-    assert "The person has another lead, whose follow-ups go on." in told.text
+    assert "Its lead was merged with another, whose follow-ups went out instead." in told.text
 
 
 def test_a_sequence_that_only_the_other_has_goes_on_at_the_address_that_stays(
-    session: Session,
-    vault: Vault,
-    settings: Settings,
-    clock: Clock,
-    janet: Lead,
-    jan: Lead,
-    ana: Staff,
+    desk: Desk, session: Session, vault: Vault, clock: Clock, janet: Lead, jan: Lead
 ) -> None:
     """I8; and what stops letters there stops them at that address."""
     stops.cancel_follow_ups(session, janet.id, "staff_cancelled", clock.now)
-    merge = merging.merge(session, vault, settings, janet, jan, (), ana.id, clock.now)
+    merge = desk.merge(janet, jan)
     letter = session.scalars(select(Message).where(Message.step == "day-3")).one()
     assert (letter.recipient, letter.cap_hash, letter.state) == (
         janet.email,
@@ -283,22 +312,16 @@ def test_a_sequence_that_only_the_other_has_goes_on_at_the_address_that_stays(
     assert f"/stop/{janet.cap_hash}." in open_payload(vault, letter)["values"]["stop_link"]
     session.commit()
     assert not [one for one in sweeper.violations(session, clock.now) if one.invariant == "I8"]
-    merging.undo(session, vault, settings, merge, ana.id, clock.now)
+    desk.undo(merge)
     session.refresh(letter)
     assert (letter.recipient, letter.cap_hash, letter.lead_id) == (OTHER, jan.cap_hash, jan.id)
 
 
 def test_who_is_spoken_with_gets_no_follow_up_of_either(
-    session: Session,
-    vault: Vault,
-    settings: Settings,
-    clock: Clock,
-    janet: Lead,
-    jan: Lead,
-    ana: Staff,
+    desk: Desk, session: Session, janet: Lead, jan: Lead
 ) -> None:
     jan.status, jan.waiting_since = LeadStatus.BOOKED, None
-    merging.merge(session, vault, settings, janet, jan, ("status",), ana.id, clock.now)
+    desk.merge(janet, jan, "status")
     assert janet.status is LeadStatus.BOOKED
     kinds = select(Message.state).where(Message.kind == MessageKind.FOLLOW_UP)
     assert set(session.scalars(kinds)) == {"cancelled"}
@@ -307,19 +330,19 @@ def test_who_is_spoken_with_gets_no_follow_up_of_either(
 
 
 def test_a_merged_address_that_writes_again_joins_the_lead_that_stays(
+    desk: Desk,
     session: Session,
     vault: Vault,
     settings: Settings,
     clock: Clock,
     janet: Lead,
     jan: Lead,
-    ana: Staff,
 ) -> None:
     """AB-08: and changes nothing that staff chose, save the clocks."""
     janet.status, janet.waiting_since = LeadStatus.CLOSED, None
     jan.status, jan.waiting_since = LeadStatus.CLOSED, None
     session.flush()
-    merging.merge(session, vault, settings, janet, jan, (), ana.id, clock.now)
+    desk.merge(janet, jan)
     session.commit()
     before = stand(session, vault)["lead"]
     clock.advance(timedelta(days=3))
@@ -342,18 +365,12 @@ def test_a_merged_address_that_writes_again_joins_the_lead_that_stays(
 
 
 def test_a_stop_at_either_address_holds_there_and_ends_the_persons_consent(
-    session: Session,
-    vault: Vault,
-    settings: Settings,
-    clock: Clock,
-    janet: Lead,
-    jan: Lead,
-    ana: Staff,
+    desk: Desk, session: Session, clock: Clock, janet: Lead, jan: Lead
 ) -> None:
     """MD-14, I7."""
     jan.confirmed_at = clock.now
     stopping.stop_follow_ups(session, janet.cap_hash, clock.now)
-    merging.merge(session, vault, settings, jan, janet, (), ana.id, clock.now)
+    desk.merge(jan, janet)
     assert stops.is_suppressed(session, janet.cap_hash, MessageKind.FOLLOW_UP)
     assert not stops.is_suppressed(session, jan.cap_hash, MessageKind.FOLLOW_UP)
     letter = session.scalars(select(Message).where(Message.step == "day-3")).one()
@@ -365,7 +382,7 @@ def test_a_stop_at_either_address_holds_there_and_ends_the_persons_consent(
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_a_merge_that_is_undone_leaves_no_trace_in_any_row(
-    app: Flask, engine: Engine, vault: Vault, settings: Settings, clock: Clock, ana: Staff
+    engine: Engine, vault: Vault, desk: Desk
 ) -> None:
     """Whatever hangs on the two, however staff chose: merge, then undo, and all is as it was."""
 
@@ -398,24 +415,39 @@ def test_a_merge_that_is_undone_leaves_no_trace_in_any_row(
     @given(st.tuples(leads, leads, leads), st.sets(st.sampled_from(list(CHOICES))), st.booleans())
     def check(facts: tuple[Mapping[str, Any], ...], taken: set[str], in_a_chain: bool) -> None:
         with open_session(engine) as session:
-            kept, other, third = (_made(session, vault, ana, one) for one in facts)
+            ana = dataclasses.replace(desk, session=session)
+            kept, other, third = (_made(session, vault, desk.ana, one) for one in facts)
             if in_a_chain:
-                merging.merge(session, vault, settings, other, third, (), ana.id, clock.now)
+                ana.merge(other, third)
             before = stand(session, vault)
-            merge = merging.merge(session, vault, settings, kept, other, taken, ana.id, clock.now)
+            merge = ana.merge(kept, other, *taken)
             assert stand(session, vault) != before
-            merging.undo(session, vault, settings, merge, ana.id, clock.now)
+            undone = ana.undo(merge)
             after = stand(session, vault)
-            # A letter that was stopped is never sent after all: its undo says so.
-            stopped = set(merge.moved["stopped"])
-            for rows in (before["message"], after["message"]):
-                for row in rows:
-                    if row["id"] in stopped:
-                        row["state"], row["reason"] = "stopped", ""
+            again = _put_in_their_place(merge, before["message"], after["message"])
+            assert (again, len(merge.moved["stopped"]) - again) == (undone.letters, undone.ended)
             assert after == before
             session.rollback()
 
     check()
+
+
+def _put_in_their_place(
+    merge: Merge, before: list[dict[str, Any]], after: list[dict[str, Any]]
+) -> int:
+    """Let each letter that goes on after all stand for the one that had ended; how many."""
+    prefix = f"again:{merge.ref}:"
+    fresh = [row for row in after if row["dedupe_key"].startswith(prefix)]
+    old = {row["ref"]: row for row in after}
+    for row in fresh:
+        ended = old[row["dedupe_key"].removeprefix(prefix)]
+        assert ended["state"] == "stopped"
+        after.remove(row)
+        ended.update({name: row[name] for name in row if name not in OWN_COLUMNS})
+    for row in before:
+        if row["id"] in merge.moved["stopped"] and old[row["ref"]]["state"] == "stopped":
+            row["state"], row["reason"] = "stopped", ""
+    return len(fresh)
 
 
 def _made(session: Session, vault: Vault, ana: Staff, facts: Mapping[str, Any]) -> Lead:
@@ -442,6 +474,111 @@ def _made(session: Session, vault: Vault, ana: Staff, facts: Mapping[str, Any]) 
     return lead
 
 
+def test_follow_ups_that_a_merge_cancelled_go_out_after_its_undo(
+    rosa: Visitor, session: Session, clock: Clock, send_due: SendDue, janet: Lead, jan: Lead
+) -> None:
+    """What ended stays so: each is a new letter, on the old one's day, held where that was."""
+    janet.confirmed_at = jan.confirmed_at = clock.now
+    too_late = letters_again(session, jan, again="test")["day-3"]
+    too_late.not_after = clock.now + timedelta(days=2)
+    old = [a_reminder(session, jan, step, days) for step, days in (("day-10", 7), ("day-24", 21))]
+    old[1].state, old[1].reason = MessageState.HELD, "paused"
+    for days in (0, 1):
+        page = side_by_side(rosa, janet, jan)
+        shown = rosa.page(rosa.send(page, "/merging/" + jan.ref, stays="this").location)
+        clock.advance(timedelta(days=5 * days))
+        told = rosa.page(rosa.send(shown, "/undoing").location)
+    assert "2 follow-ups that the merge had cancelled go out after all." in told.text
+    assert "1 follow-up stays cancelled: it would come too late" in told.text
+    session.expire_all()
+    own = rosa.page(f"/desk/leads/{jan.ref}")
+    assert "Parted from the lead of Janet Whitfield (2 follow-ups queued anew)" in own.text
+    assert {one.state for one in (*old, too_late)} == {"cancelled"}
+    merge = session.scalars(select(Merge).order_by(Merge.id.desc())).first()
+    assert merge is not None
+    fresh = letters_again(session, jan, merge.ref)
+    # The second merge had cancelled what came after the first.
+    assert {(one.step, one.due_at, one.not_after) for one in fresh.values()} == {
+        (one.step, one.due_at, one.not_after) for one in old
+    }
+    assert {(one.step, one.state, one.reason) for one in fresh.values()} == {
+        ("day-10", "queued", ""),
+        ("day-24", "held", "paused"),
+    }
+    clock.advance(timedelta(days=2))
+    send_due()
+    assert (fresh["day-10"].recipient, fresh["day-10"].state) == (OTHER, "sent")
+    broken = {one.invariant for one in sweeper.violations(session, clock.now)}
+    assert not broken & {"I3", "I5", "I7", "I8", "I10"}
+
+
+def test_they_go_to_the_address_of_now_where_the_status_had_ended_them(
+    desk: Desk, session: Session, vault: Vault, clock: Clock, janet: Lead, jan: Lead
+) -> None:
+    jan.status = LeadStatus.BOOKED
+    reminder = a_reminder(session, janet, "day-24", 21)
+    merge = desk.merge(janet, jan, "status")
+    janet.email, janet.cap_hash = "janet.new@mail.example", "n" * 64
+    undone = desk.undo(merge)
+    session.refresh(reminder)
+    assert (reminder.state, reminder.reason) == ("cancelled", "status_booked")
+    fresh = letters_again(session, janet, merge.ref)["day-24"]
+    assert (fresh.recipient, fresh.cap_hash) == (janet.email, janet.cap_hash)
+    assert f"/stop/{janet.cap_hash}." in open_payload(vault, fresh)["values"]["stop_link"]
+    # Of her who is booked nothing goes on.
+    assert (undone.letters, letters_again(session, jan, merge.ref)) == (2, {})
+
+
+@pytest.mark.parametrize(
+    "since", ["answered", "reached", "unsubscribed", "moved", "asked again", "older release"]
+)
+def test_none_goes_out_after_all_where_something_has_stopped_letters_since(
+    desk: Desk, session: Session, settings: Settings, janet: Lead, jan: Lead, since: str
+) -> None:
+    vault, now = desk.vault, desk.clock.now
+    jan.confirmed_at = now
+    a_reminder(session, jan, "day-10", 7)
+    merge = desk.merge(janet, jan)
+    match since:
+        case "answered":
+            mail = read_mail(answer_to_us(OTHER, "Yes, please call me."))
+            # Written before the merge, read after it.
+            answer = Answer(mail, janet, None, now - timedelta(minutes=5))
+            take_answer(session, vault, settings, answer, now)
+        case "reached":
+            contact.log_call(session, vault, janet, desk.ana.id, now, CallOutcome.REACHED)
+        case "unsubscribed":
+            stopping.stop_follow_ups(session, jan.cap_hash, now)
+        case "moved":
+            pipeline.change_status(session, janet, LeadStatus.BOOKED, desk.ana.id, now)
+        case "asked again":
+            a_message(session, janet, step="day-10", recipient=OTHER, cap_hash=jan.cap_hash)
+        case _:
+            merge.moved = {name: ids for name, ids in merge.moved.items() if name != "held"}
+    session.flush()
+    undone = desk.undo(merge)
+    goes_on = {"day-3"} if since == "asked again" else set()
+    assert letters_again(session, jan, merge.ref).keys() == goes_on
+    assert (undone.letters, undone.ended) == (len(goes_on), 2 - len(goes_on))
+
+
+def a_reminder(session: Session, lead: Lead, step: str, days: int) -> Message:
+    """A follow-up to come, so many days from the clock's first day."""
+    due_at = TUESDAY_MORNING + timedelta(days=days)
+    not_after = due_at + timedelta(hours=48)
+    return a_message(session, lead, step=step, due_at=due_at, not_after=not_after)
+
+
+def letters_again(session: Session, lead: Lead, again: str) -> dict[str, Message]:
+    """The lead's follow-ups whose key has this in it, by their steps."""
+    wanted = select(Message).where(
+        Message.lead_id == lead.id,
+        Message.kind == MessageKind.FOLLOW_UP,
+        Message.dedupe_key.contains(again),
+    )
+    return {letter.step: letter for letter in session.scalars(wanted)}
+
+
 def test_what_happened_since_stays_with_the_lead_that_stays(
     rosa: Visitor,
     session: Session,
@@ -463,7 +600,6 @@ def test_what_happened_since_stays_with_the_lead_that_stays(
     assert (
         "Undone: Jan Whitfield stands alone again. What a colleague has changed since" in told.text
     )
-    assert "1 follow-up stays cancelled" in told.text
     assert (janet.full_name, jan.full_name) == ("Janet Whitfield Ruiz", "Jan Whitfield")
     assert (jan.status, jan.merged_into_id) == (LeadStatus.NEW, None)
     assert "Spoke with her since." in told.text
@@ -499,14 +635,7 @@ def test_of_two_who_merge_the_same_pair_one_wins_and_the_other_is_told(
 
 
 def test_two_merges_at_the_same_moment_make_one(
-    engine: Engine,
-    session: Session,
-    vault: Vault,
-    settings: Settings,
-    clock: Clock,
-    janet: Lead,
-    jan: Lead,
-    ana: Staff,
+    desk: Desk, engine: Engine, session: Session, janet: Lead, jan: Lead
 ) -> None:
     at_once = threading.Barrier(2)
     outcomes: list[str] = []
@@ -517,7 +646,7 @@ def test_two_merges_at_the_same_moment_make_one(
             merging.take_turn(own)
             kept, other = own.get_one(Lead, stays), own.get_one(Lead, goes)
             try:
-                merging.merge(own, vault, settings, kept, other, (), ana.id, clock.now)
+                dataclasses.replace(desk, session=own).merge(kept, other)
                 own.commit()
                 outcomes.append("merged")
             except merging.MergeRefused as refused:

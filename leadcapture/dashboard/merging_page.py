@@ -219,9 +219,21 @@ def _undone_sentence(other: Lead, undone: merging.Undone) -> str:
         told.append(
             str(
                 ngettext(
-                    "%(num)d follow-up stays cancelled: what was stopped is never sent after all.",
-                    "%(num)d follow-ups stay cancelled: what was stopped is never sent after all.",
+                    "%(num)d follow-up that the merge had cancelled goes out after all.",
+                    "%(num)d follow-ups that the merge had cancelled go out after all.",
                     undone.letters,
+                )
+            )
+        )
+    if undone.ended:
+        told.append(
+            str(
+                ngettext(
+                    "%(num)d follow-up stays cancelled: it would come too late, or must not go out "
+                    "any more.",
+                    "%(num)d follow-ups stay cancelled: they would come too late, or must not go "
+                    "out any more.",
+                    undone.ended,
                 )
             )
         )

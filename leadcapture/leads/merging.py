@@ -50,11 +50,12 @@ class Undone:
     """What an undo came to.
 
     ``left`` names columns of the lead that stayed which somebody has changed since: they stay.
-    ``letters`` are those that the merge had stopped; they stay so.
+    Of the follow-ups that the merge had stopped, ``letters`` go on and ``ended`` do not.
     """
 
     left: tuple[str, ...]
     letters: int
+    ended: int
 
 
 def take_turn(session: Session) -> None:
@@ -152,12 +153,14 @@ def undo(
     left = _put_back(kept, choices.read(stood["kept"]), choices.read(stood["after"]))
     session.flush()
     write_search_text(session, kept)
+    again = merge_letters.queue_again(session, vault, settings, merge, now)
     for lead, name in ((kept, other.full_name), (other, kept.full_name)):
-        facts = {"name": name}
+        facts = {"name": name, "follow_ups_again": again[lead.id]}
         timeline.record(session, lead.id, "merge_undone", now, actor_id=actor_id, facts=facts)
         audit.record(session, actor_id, "merge_undone", lead.ref, now)
     session.flush()
-    return Undone(left, len(moved["stopped"]))
+    stopped = len(merge_letters.stopped_by(session, merge))
+    return Undone(left, again.total(), stopped - again.total())
 
 
 def find_merge(session: Session, ref: str) -> Merge | None:

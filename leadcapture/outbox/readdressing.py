@@ -8,7 +8,7 @@ intent one loses; a letter that is being sent keeps its recipient.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -95,6 +95,13 @@ def follow(
     return followed
 
 
+def values_for(settings: Settings, values: Mapping[str, str], cap_hash: str) -> dict[str, str]:
+    """A letter's values, with the links that stop letters at the address that gets them."""
+    stop = links.stop_link(settings.public_url, settings.hash_key, cap_hash)
+    named = {"stop_link", "preferences_link"} & set(values)
+    return {**values, **dict.fromkeys(named, stop)}
+
+
 def _ends(session: Session, letter: Message, to: Address, now: datetime) -> dict[str, Any] | None:
     """How the letter ends instead of going to the new address; None where it may go there."""
     if letter.state is MessageState.UNCERTAIN:
@@ -133,10 +140,7 @@ def _to_address(
     vault: Vault, settings: Settings, letter: Message, to: Address, reason: str
 ) -> dict[str, Any]:
     payload = open_payload(vault, letter)
-    # The link that stops letters has to stop them at the address that gets them.
-    stop = links.stop_link(settings.public_url, settings.hash_key, to.cap_hash)
-    named = {"stop_link", "preferences_link"} & set(payload["values"])
-    payload["values"] |= dict.fromkeys(named, stop)
+    payload["values"] = values_for(settings, payload["values"], to.cap_hash)
     changes: dict[str, Any] = {
         "recipient": to.email,
         "domain": domain_of(to.email),

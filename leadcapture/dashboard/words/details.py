@@ -61,6 +61,16 @@ def merged_sentence(facts: Mapping[str, Any]) -> str:
     return f"{sentence} ({told})"
 
 
+def parted_sentence(facts: Mapping[str, Any]) -> str:
+    """That two leads were parted, and which letters go on because of it."""
+    sentence = str(gettext("Parted from the lead of %(name)s", name=facts.get("name", "")))
+    number = facts.get("follow_ups_again", 0)
+    if not number:
+        return sentence
+    told = ngettext("%(num)d follow-up queued anew", "%(num)d follow-ups queued anew", number)
+    return f"{sentence} ({told})"
+
+
 def changes_of(facts: Mapping[str, Any]) -> str:
     """What was corrected: ``Corrected: Name (“Jnaet” → “Janet”)``."""
     told = [_change(*line) for line in facts.get("changes", ()) if line]

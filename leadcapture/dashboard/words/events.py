@@ -6,7 +6,7 @@ from typing import Any
 from flask import g
 from flask_babel import LazyString, gettext, lazy_gettext, ngettext
 
-from leadcapture.dashboard.words.details import changes_of, merged_sentence
+from leadcapture.dashboard.words.details import changes_of, merged_sentence, parted_sentence
 from leadcapture.dashboard.words.reasons import TASK
 from leadcapture.dashboard.words.terms import CALL, CLOSED_REASON, LETTER, STATUS, of, step_of
 from leadcapture.database import db
@@ -46,7 +46,7 @@ def happened(entry: TimelineEntry) -> str:
         case "merged":
             return merged_sentence(facts)
         case "merge_undone":
-            return str(gettext("Parted from the lead of %(name)s", name=facts.get("name", "")))
+            return parted_sentence(facts)
         case "told_apart":
             return str(gettext("Not the same person as %(name)s", name=facts.get("name", "")))
         case "perhaps_same":
