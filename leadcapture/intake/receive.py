@@ -13,8 +13,10 @@ from leadcapture.database import Base, pipelined
 from leadcapture.intake import addresses, letters_due
 from leadcapture.intake.submission import Received, Submission
 from leadcapture.leads import references, timeline
+from leadcapture.leads.merged import hold_standing
 from leadcapture.leads.search import search_text
 from leadcapture.models import Consent, ConsentKind, Lead, LeadStatus, Request, Screening
+from leadcapture.outbox.holding import hold_leads
 from leadcapture.outbox.queue import new_ref
 from leadcapture.prepared import Prepared, insert_rows
 from leadcapture.settings import Settings
@@ -92,9 +94,9 @@ def release(
     now: datetime,
 ) -> bool:
     """A person decides that a held request is real: its letters go out. False if not held."""
+    [lead] = hold_leads(session, request.lead_id)
     if not _decide(session, request, Screening.RELEASED):
         return False
-    lead = request.lead
     if lead.status is LeadStatus.HELD:
         lead.status = LeadStatus.NEW
     lead.waiting_since = lead.waiting_since or request.created_at
@@ -121,9 +123,9 @@ def release(
 
 def discard(session: Session, request: Request, actor_id: int, now: datetime) -> bool:
     """A person decides that a held request is not real: it stays on file and mails nobody."""
+    [lead] = hold_leads(session, request.lead_id)
     if not _decide(session, request, Screening.DISCARDED):
         return False
-    lead = request.lead
     if lead.status is LeadStatus.HELD and not _others_held(session, request):
         lead.status = LeadStatus.CLOSED
         lead.closed_reason = "not_a_person"
@@ -225,12 +227,8 @@ def _join_merged(session: Session, row: dict[str, Any], held: bool) -> letters_d
     """
     found = select(Lead).where(Lead.address_key == row["address_key"])
     merged = session.scalars(found.execution_options(populate_existing=True)).one()
-    standing = session.scalars(
-        select(Lead)
-        .where(Lead.id == merged.merged_into_id)
-        .with_for_update(of=Lead)
-        .execution_options(populate_existing=True)
-    ).one()
+    # The row of the one that went there is held since it was found.
+    standing = hold_standing(session, merged)
     if not held:
         standing.last_request_at = row["last_request_at"]
         standing.waiting_since = standing.waiting_since or row["waiting_since"]

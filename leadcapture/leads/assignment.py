@@ -133,6 +133,8 @@ def _waiting(session: Session, *which: ColumnElement[bool]) -> Sequence[Lead]:
         .where(Lead.waiting_since.is_not(None), Lead.status.not_in(UNLISTED), *which)
         .order_by(Lead.waiting_since)
         .limit(AT_ONCE)
+        # Whom somebody holds is given out a moment later: nobody is waited for.
+        .with_for_update(skip_locked=True, of=Lead, key_share=True)
     ).all()
 
 

@@ -56,7 +56,8 @@ def leads_by_ref(session: Session, refs: Sequence[str]) -> Sequence[Lead]:
         select(Lead)
         .where(Lead.ref.in_(chosen), Lead.status.not_in(UNLISTED))
         .order_by(Lead.id)
-        .with_for_update(of=Lead)
+        # As `hold_leads` does.
+        .with_for_update(of=Lead, key_share=True)
         .execution_options(populate_existing=True)
     ).all()
 

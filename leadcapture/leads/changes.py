@@ -26,6 +26,7 @@ from sqlalchemy import ColumnElement, Select, delete, func, literal, select
 from sqlalchemy.orm import Session, joinedload
 
 from leadcapture.models import Change, Lead, Staff, TimelineEntry
+from leadcapture.outbox.holding import hold_leads
 
 KEPT = 5_000
 # A line may be committed after one with a higher number. So many lines below the newest are
@@ -113,9 +114,7 @@ def check_version(session: Session, lead: Lead, version: str) -> Stale | None:
     number, _, made = version.partition(".")
     if not (number.isdecimal() and made.isdecimal() and len(version) < 40):
         return None
-    session.flush()
-    session.execute(select(Lead.id).where(Lead.id == lead.id).with_for_update())
-    session.refresh(lead)
+    hold_leads(session, lead.id)
     session.expire(lead, ["owner"])
     if lead.version == int(number):
         return None

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from leadcapture.leads import mentions, pipeline, timeline
 from leadcapture.models import Lead, LeadStatus, Staff
 from leadcapture.outbox import stops
+from leadcapture.outbox.holding import hold_leads
 from leadcapture.vault import Vault
 
 LONGEST_NOTE = 5_000
@@ -91,6 +92,7 @@ def log_meeting(
 
 
 def _end_wait(session: Session, lead: Lead, reason: str, now: datetime) -> int:
+    hold_leads(session, lead.id)
     lead.waiting_since = None
     session.flush()
     return stops.cancel_follow_ups(session, lead.id, reason, now)
@@ -125,6 +127,7 @@ def assign(session: Session, lead: Lead, owner_id: int, actor_id: int, now: date
 
 def cancel_follow_ups(session: Session, lead: Lead, actor_id: int, now: datetime) -> int:
     """Cancel, by hand, the follow-ups that have not left; how many there were."""
+    hold_leads(session, lead.id)
     cancelled = stops.cancel_follow_ups(session, lead.id, "staff_cancelled", now)
     if cancelled:
         timeline.record(

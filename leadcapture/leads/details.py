@@ -17,6 +17,7 @@ from leadcapture.leads.undo import Undone, begin, finish
 from leadcapture.letters.guard import health_words_in
 from leadcapture.models import BulkAct, Lead, Message, MessageState
 from leadcapture.outbox import audit, readdressing
+from leadcapture.outbox.holding import hold_leads, hold_letters
 from leadcapture.outbox.queue import new_ref
 from leadcapture.outbox.readdressing import Address, Followed
 from leadcapture.settings import Settings
@@ -92,7 +93,7 @@ def change(
 
     A changed address is unconfirmed; letters that have not left follow it (`readdressing`).
     """
-    session.execute(select(Lead.id).where(Lead.id == lead.id).with_for_update())
+    hold_leads(session, lead.id)
     before = details_of(lead)
     names = changed_names(before, wanted)
     if not names:
@@ -132,12 +133,7 @@ def take_back(
     line = act.changed[0]
     stood = json.loads(vault.open("bulk_act", "changed", act.ref, base64.b64decode(line["sealed"])))
     before, after = Details(**stood["before"]), Details(**stood["after"])
-    lead = session.scalars(
-        select(Lead)
-        .where(Lead.id == line["id"])
-        .with_for_update(of=Lead)
-        .execution_options(populate_existing=True)
-    ).one()
+    [lead] = hold_leads(session, line["id"])
     why = _why_not(session, lead, before, after)
     if why:
         done = Undone(0, [[lead.ref, why]], 0)
@@ -173,6 +169,9 @@ def _write(
     before = details_of(lead)
     if holder := _holder(session, lead, wanted.address_key):
         raise AddressTaken(holder)
+    if wanted.address_key != before.address_key:
+        # It is a key, and is written after the letters are held.
+        hold_letters(session, lead.id)
     try:
         with session.begin_nested():
             for one in fields(Details):

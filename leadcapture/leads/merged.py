@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from leadcapture.leads.search import search_text
 from leadcapture.models import Lead
+from leadcapture.outbox.holding import hold_leads
 
 
 def standing_for(session: Session, lead: Lead) -> Lead:
@@ -14,6 +15,14 @@ def standing_for(session: Session, lead: Lead) -> Lead:
     if lead.merged_into_id is None:
         return lead
     return session.get_one(Lead, lead.merged_into_id)
+
+
+def hold_standing(session: Session, lead: Lead) -> Lead:
+    """`standing_for`, held; whoever was merged in this very moment is followed."""
+    [held] = hold_leads(session, lead.id)
+    while held.merged_into_id is not None:
+        [held] = hold_leads(session, held.merged_into_id)
+    return held
 
 
 def merged_into(session: Session, lead: Lead) -> Sequence[Lead]:

@@ -28,6 +28,7 @@ from leadcapture.models import (
     Task,
 )
 from leadcapture.outbox import audit
+from leadcapture.outbox.holding import hold_leads
 from leadcapture.outbox.queue import new_ref
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
@@ -84,8 +85,12 @@ def merge(
 ) -> Merge:
     """Let ``other`` go into ``kept``, which takes from it what ``taken`` names (`CHOICES`)."""
     take_turn(session)
-    _lock(session, kept, other)
+    session.flush()
+    for lead in (kept, other):
+        session.refresh(lead, ["status", "merged_into_id"])
+    # Before they are held: two of which one is merged already would be held in another order.
     check(kept, other)
+    hold_leads(session, kept.id, other.id)
     ref = new_ref()
     values = choices.combined(kept, other, taken)
     stood = {
@@ -136,9 +141,8 @@ def undo(
     """Put each thing back where it was; what happened since stays with the lead that stayed."""
     take_turn(session)
     kept, other = merge.kept, merge.merged
-    # The order in which a request from the other's address locks them.
-    _lock(session, other)
-    _lock(session, kept)
+    hold_leads(session, other.id)
+    hold_leads(session, kept.id)
     _begin_undo(session, merge, kept, now)
     stood = json.loads(vault.open("merge", "stood", merge.ref, merge.stood or b""))
     moved = merge.moved
@@ -194,18 +198,6 @@ def forget_old_merges(session: Session, now: datetime) -> None:
         .where(Merge.at <= now - UNDONE_WITHIN, Merge.stood.is_not(None))
         .values(stood=None, moved={})
     )
-
-
-def _lock(session: Session, *leads: Lead) -> None:
-    session.flush()
-    ids = sorted(lead.id for lead in leads)
-    session.scalars(
-        select(Lead)
-        .where(Lead.id.in_(ids))
-        .order_by(Lead.id)
-        .with_for_update(of=Lead)
-        .execution_options(populate_existing=True)
-    ).all()
 
 
 def _close_warnings(session: Session, kept_id: int, other: Lead, now: datetime) -> list[int]:

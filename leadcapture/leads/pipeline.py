@@ -4,12 +4,12 @@ import enum
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from leadcapture.leads import timeline
 from leadcapture.models import Lead, LeadStatus
 from leadcapture.outbox import stops
+from leadcapture.outbox.holding import hold_leads
 
 _NEW, _CONTACTED, _BOOKED, _PATIENT, _CLOSED = (
     LeadStatus.NEW,
@@ -64,7 +64,8 @@ def change_status(
     Every move means that a person has dealt with the lead: nobody waits any more and no
     follow-up leaves. `MoveRefused` where the table forbids it, or a closing has no reason.
     """
-    _lock(session, lead)
+    # Two colleagues may press at once: the second sees where the first left the lead.
+    hold_leads(session, lead.id)
     if status not in moves_from(lead.status):
         raise MoveRefused(f"{lead.status} to {status}")
     if status is LeadStatus.CLOSED and reason not in set(ClosedReason):
@@ -87,10 +88,3 @@ def change_status(
             "follow_ups_cancelled": cancelled,
         },
     )
-
-
-def _lock(session: Session, lead: Lead) -> None:
-    # Two colleagues may press at once: the second sees where the first left the lead.
-    session.flush()
-    session.execute(select(Lead.id).where(Lead.id == lead.id).with_for_update())
-    session.refresh(lead, ["status", "closed_reason", "waiting_since"])

@@ -10,13 +10,15 @@ from leadcapture.leads import timeline
 from leadcapture.leads.merged import standing_for
 from leadcapture.models import Consent, ConsentKind, Lead, MessageKind, SuppressionScope
 from leadcapture.outbox import stops
+from leadcapture.outbox.holding import hold_leads
 
 
 def stop_follow_ups(session: Session, cap_hash: str, now: datetime) -> None:
     """Stop follow-up letters to this address for ever, its lead known, unknown or erased."""
     had_stopped = stops.is_suppressed(session, cap_hash, MessageKind.FOLLOW_UP)
+    leads = _leads_of(session, cap_hash)
     stops.suppress(session, cap_hash, SuppressionScope.FOLLOW_UPS, "unsubscribed", now)
-    for lead in _leads_of(session, cap_hash):
+    for lead in leads:
         withdraw_follow_ups(session, lead, now)
         if not had_stopped:
             timeline.record(session, lead.id, "unsubscribed", now)
@@ -25,8 +27,9 @@ def stop_follow_ups(session: Session, cap_hash: str, now: datetime) -> None:
 def stop_all_mail(session: Session, cap_hash: str, message_id: int, now: datetime) -> bool:
     """Stop all mail to an address whose owner complained; False where they had before."""
     had_stopped = stops.is_suppressed(session, cap_hash, MessageKind.PACKET)
+    leads = _leads_of(session, cap_hash)
     stops.suppress(session, cap_hash, SuppressionScope.ALL, "complained", now)
-    for lead in _leads_of(session, cap_hash):
+    for lead in leads:
         withdraw_follow_ups(session, lead, now)
         if not had_stopped:
             timeline.record(session, lead.id, "complained", now, message_id=message_id)
@@ -34,9 +37,9 @@ def stop_all_mail(session: Session, cap_hash: str, message_id: int, now: datetim
 
 
 def _leads_of(session: Session, cap_hash: str) -> Collection[Lead]:
-    """The leads of an address, each once; for one that was merged, the one that stands for it."""
+    """The leads of an address, held; for one that was merged, the one that stands for it."""
     found = session.scalars(select(Lead).where(Lead.cap_hash == cap_hash)).all()
-    return {lead.id: lead for lead in (standing_for(session, one) for one in found)}.values()
+    return hold_leads(session, *(standing_for(session, one).id for one in found))
 
 
 def withdraw_follow_ups(session: Session, lead: Lead, now: datetime) -> None:

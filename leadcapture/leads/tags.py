@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from leadcapture.leads import timeline
 from leadcapture.models import Lead, Tag, lead_tag
+from leadcapture.outbox.holding import hold_leads
 from leadcapture.outbox.queue import new_ref
 
 # Tokens of the stylesheet: `.tag--<color>`. The word beside the dot says the same without it.
@@ -148,7 +149,7 @@ def named(session: Session, name: str) -> Tag | None:
 def tag_lead(session: Session, lead: Lead, tag: Tag, actor_id: int, now: datetime) -> bool:
     """Put the tag on a lead and tell its timeline; False where it carries it already."""
     # Of two who press at once, one waits here and finds it done.
-    session.execute(select(Lead.id).where(Lead.id == lead.id).with_for_update())
+    hold_leads(session, lead.id)
     if carriers(session, tag.id, [lead]):
         return False
     put_on(session, tag.id, [lead.id])

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from leadcapture.leads import tags, timeline
 from leadcapture.leads.bulk import Act
 from leadcapture.models import BulkAct, Lead, LeadStatus, Message, MessageState
+from leadcapture.outbox.holding import hold_leads
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,7 @@ def undo(session: Session, act: BulkAct, now: datetime) -> Undone | None:
     if not begin(session, act, now):
         return None
     before = {line["id"]: line for line in act.changed}
-    leads = session.scalars(
-        select(Lead)
-        .where(Lead.id.in_(before))
-        .order_by(Lead.id)
-        .with_for_update(of=Lead)
-        .execution_options(populate_existing=True)
-    ).all()
+    leads = hold_leads(session, *before)
     carry = tags.carriers(session, act.facts.get("tag", 0), leads)
     restored: list[int] = []
     kept: list[list[str]] = []

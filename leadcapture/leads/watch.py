@@ -50,7 +50,7 @@ class ResponseWatch:
             .order_by(Lead.warning_due_at)
             .limit(AT_ONCE)
             # Of two processes that come by at once, one warns.
-            .with_for_update(skip_locked=True, of=Lead)
+            .with_for_update(skip_locked=True, of=Lead, key_share=True)
         ).all()
         requests = latest_requests(session, [lead.id for lead in late])
         for lead in late:
@@ -107,6 +107,8 @@ def read_clocks(session: Session, rules: Rules) -> int:
         .where(Lead.waiting_since.is_not(None), Lead.first_response_due_at.is_(None))
         .order_by(Lead.waiting_since)
         .limit(AT_ONCE)
+        # What somebody holds is read a moment later: the watch holds many, and waits for nobody.
+        .with_for_update(skip_locked=True, of=Lead, key_share=True)
     ).all()
     requests = latest_requests(session, [row.id for row in undated])
     for row in undated:

@@ -77,6 +77,7 @@ def reclaim_lost(session: Session, now: datetime) -> int:
             or_(Message.lease_until < now, is_of_before),
         )
         .limit(500)
+        .with_for_update(skip_locked=True, of=Message, key_share=True)
         .execution_options(populate_existing=True)
     ).all()
     count = 0
@@ -120,6 +121,8 @@ def resolve_doubts(session: Session, now: datetime, resend: Sequence[str]) -> in
         select(Message)
         .where(Message.state == MessageState.UNCERTAIN, Message.state_at <= now - DOUBT_WAITS)
         .limit(500)
+        .with_for_update(skip_locked=True, of=Message, key_share=True)
+        .execution_options(populate_existing=True)
     ).all()
     for message in waiting:
         since = (MessageState.UNCERTAIN,)

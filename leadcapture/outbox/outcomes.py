@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from leadcapture.models import Message, MessageKind, MessageState, SuppressionScope
 from leadcapture.outbox import gates, ledger, policy, stops
 from leadcapture.outbox.alerts import raise_alert
+from leadcapture.outbox.holding import hold_leads
 from leadcapture.outbox.queue import domain_of
 from leadcapture.outbox.replies import Phase, Reply, Verdict, back_off, judge
 
@@ -86,9 +87,13 @@ def _settle(
         if age > ledger.STAFF_TOLD_AFTER:
             ledger.ask_staff(session, message, "letter_late", now)
         return MessageState.QUEUED
+    suppresses = verdict is Verdict.FAILED_AND_SUPPRESS and message.cap_hash
+    if suppresses and message.lead_id is not None:
+        # Other letters end with this one.
+        hold_leads(session, message.lead_id)
     ledger.settle(session, message, MessageState.FAILED, now, reason=reason)
     ledger.ask_staff(session, message, "letter_failed", now)
-    if verdict is Verdict.FAILED_AND_SUPPRESS and message.cap_hash:
+    if suppresses:
         stops.suppress(session, message.cap_hash, SuppressionScope.ALL, "no_such_address", now)
     return MessageState.FAILED
 

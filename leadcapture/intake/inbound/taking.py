@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -12,6 +13,7 @@ from leadcapture.intake.inbound import answers, arrivals
 from leadcapture.intake.inbound.mail import Mail, message_id_of
 from leadcapture.intake.inbound.sorting import Sorted, sort
 from leadcapture.leads import stopping, timeline
+from leadcapture.leads.merged import hold_standing
 from leadcapture.models import (
     InboundKind,
     InboundMail,
@@ -64,7 +66,7 @@ def take_in(
     if mail is None:
         record.task_id = _new_task(session, record, "mail_unreadable", now).id
         return record, True
-    found = sort(session, settings, mail)
+    found = _held(session, sort(session, settings, mail))
     record.kind = found.kind
     record.lead_id = found.lead.id if found.lead else None
     record.message_id = found.message.id if found.message else None
@@ -88,6 +90,16 @@ def _known(session: Session, record: InboundMail) -> InboundMail | None:
     except IntegrityError:
         return session.scalars(known).one()
     return None
+
+
+def _held(session: Session, found: Sorted) -> Sorted:
+    """What was found, its lead held before its letters, and both as they stand then."""
+    if found.lead is None:
+        return found
+    lead = hold_standing(session, found.lead)
+    if found.message is not None:
+        session.refresh(found.message)
+    return replace(found, lead=lead)
 
 
 def _follow_up(
