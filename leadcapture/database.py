@@ -243,17 +243,21 @@ def plan_anew(connection: Connection) -> None:
     took the server half as long again when they were planned each time.
     """
     if connection.dialect.name == "postgresql":
-        _driver_of(connection).execute("SET LOCAL plan_cache_mode = force_custom_plan")
+        with _told_by_sqlalchemy(connection):
+            _driver_of(connection).execute("SET LOCAL plan_cache_mode = force_custom_plan")
 
 
 @contextmanager
 def pipelined(session: Session) -> Iterator[None]:
-    """Within: statements that return nothing go to PostgreSQL together, in one round trip."""
+    """Within: statements that return nothing go to PostgreSQL together, in one round trip.
+
+    What fails is told at the end at the latest, as SQLAlchemy tells it.
+    """
     connection = session.connection()
     if connection.dialect.name != "postgresql":
         yield
         return
-    with _driver_of(connection).pipeline():
+    with _told_by_sqlalchemy(connection), _driver_of(connection).pipeline():
         yield
 
 
@@ -289,6 +293,19 @@ def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
 
 def _driver_of(connection: Connection) -> Any:
     return connection.connection.driver_connection
+
+
+@contextmanager
+def _told_by_sqlalchemy(connection: Connection) -> Iterator[None]:
+    """Within: what the driver is asked past SQLAlchemy fails as if it had been asked by it.
+
+    An error of the driver's own is not wrapped, and a connection that died not given up, so that
+    nobody would ask once more. SQLAlchemy has no public way to be told.
+    """
+    try:
+        yield
+    except connection.dialect.loaded_dbapi.Error as error:
+        connection._handle_dbapi_exception(error, None, None, None, None)
 
 
 def _begin_on_server(connection: Connection) -> None:

@@ -1,12 +1,41 @@
-"""A small file that is replaced as a whole: a crash or a full disk leaves the old or the new."""
+"""A small file that is written as a whole: a crash or a full disk leaves no half of it."""
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
 def replace_file(path: Path, words: str) -> None:
     """Write it, readable by us alone, and have it on disk before it takes the old one's place."""
+    with _written(path, words) as fresh:
+        fresh.replace(path)
+
+
+def create_file(path: Path, words: str) -> bool:
+    """Write it once, readable by us alone, and have it on disk; False where it is there already.
+
+    Of two who write it at once, one does and the other's words are dropped.
+    """
+    if path.exists():
+        return False
+    with _written(path, words) as fresh:
+        try:
+            path.hardlink_to(fresh)
+        except FileExistsError:
+            return False
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return True
+
+
+@contextmanager
+def _written(path: Path, words: str) -> Iterator[Path]:
+    """The words on disk, in a file beside ``path`` that is gone afterwards."""
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -14,8 +43,7 @@ def replace_file(path: Path, words: str) -> None:
             file.write(words)
             file.flush()
             os.fsync(file.fileno())
-        fresh.replace(path)
-    except BaseException:
+        yield fresh
+    finally:
         # Tried again every few seconds while a disk is full, these would gather.
         fresh.unlink(missing_ok=True)
-        raise

@@ -1,11 +1,9 @@
 """`leadcapture up`: the whole service on one machine, with embedded defaults."""
 
 import base64
-import contextlib
 import ctypes
 import http.client
 import json
-import os
 import secrets
 import signal
 import socket
@@ -16,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from leadcapture.kept_file import replace_file
+from leadcapture.kept_file import create_file, replace_file
 from leadcapture.settings import SECRETS_FILE
 
 STOP_WITHIN = 40.0
@@ -31,16 +29,13 @@ _ADDRESS_FILE = "address"
 def make_secrets(data_dir: Path) -> None:
     """Write ``secrets.env`` once: keys that this installation alone has, readable by us alone."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = data_dir / SECRETS_FILE
     lines = [
         f"LEADCAPTURE_SECRET_KEY={secrets.token_urlsafe(48)}",
         f"LEADCAPTURE_SEAL_KEYS=k001:{_key()}",
         f"LEADCAPTURE_HASH_KEY={_key()}",
     ]
-    with contextlib.suppress(FileExistsError):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write("\n".join(lines) + "\n")
+    # Whole or not at all: half of it would start a service whose keys nobody ever has again.
+    create_file(data_dir / SECRETS_FILE, "\n".join(lines) + "\n")
 
 
 def remember_address(data_dir: Path, public_url: str) -> None:

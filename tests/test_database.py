@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select, text
@@ -16,7 +17,15 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
 from leadcapture import integrity
-from leadcapture.database import database_now, open_engine, open_session, plan_anew, reading
+from leadcapture.database import (
+    database_now,
+    once_more,
+    open_engine,
+    open_session,
+    pipelined,
+    plan_anew,
+    reading,
+)
 from leadcapture.models import Heartbeat, Message, MessageKind
 from tests.clock import TUESDAY_MORNING, Clock
 from tests.parts import find_part
@@ -216,6 +225,49 @@ def test_no_transaction_is_open_while_the_relay_makes_us_wait(
     assert states == ["sending"], "the intent is committed before the dot"
     session.refresh(message)
     assert message.state == "sent"
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_whoever_meets_a_dead_connection_past_sqlalchemy_may_ask_once_more(
+    engine: Engine, database_url: str
+) -> None:
+    """DD-06: at the end of a pipeline, and where a reader begins."""
+    beat = "INSERT INTO heartbeat (job, at, ok, error) VALUES ('pipelined', now(), true, '')"
+    killer = open_engine(database_url)
+    tries: list[str] = []
+
+    def server_of(session: Session) -> int:
+        driver: Any = session.connection().connection.driver_connection
+        return int(driver.info.backend_pid)
+
+    def kill(server: int) -> None:
+        with killer.connect() as connection:
+            gone = text("SELECT pg_terminate_backend(:server, 5000)")
+            assert connection.scalar(gone, {"server": server})
+
+    def write() -> None:
+        tries.append("write")
+        with open_session(engine) as session:
+            with pipelined(session):
+                session.connection().exec_driver_sql(beat)
+                if len(tries) == 1:
+                    kill(server_of(session))
+            session.commit()
+
+    def read() -> None:
+        tries.append("read")
+        with reading(), open_session(engine) as session:
+            assert session.scalar(select(Heartbeat.ok))
+
+    once_more(write)
+    with open_session(engine) as session:
+        idle = server_of(session)
+    kill(idle)
+    once_more(read)
+    assert tries == ["write", "write", "read", "read"]
+    with pytest.raises(IntegrityError):
+        write()
+    killer.dispose()
 
 
 def test_the_driver_here_is_new_enough() -> None:
