@@ -67,7 +67,10 @@ class Dkim:
 
 @dataclass(frozen=True)
 class Imap:
-    """The mailbox that bounces and answers come to. ``security`` is ``none`` on loopback only."""
+    """The mailbox that bounces and answers come to. ``security`` is ``none`` on loopback only.
+
+    ``authserv_id`` is the name under which its mail server says who sent a mail (RFC 8601).
+    """
 
     host: str
     port: int
@@ -76,6 +79,7 @@ class Imap:
     security: SmtpSecurity = "tls"
     folder: str = "INBOX"
     ca_file: str = ""
+    authserv_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -350,6 +354,9 @@ def _read_imap(reader: Reader) -> Imap | None:
     user, password = reader.text("IMAP_USER"), reader.text("IMAP_PASSWORD")
     if not (user and password):
         reader.wrong("IMAP_USER", "goes together with LEADCAPTURE_IMAP_PASSWORD")
+    authserv_id = reader.text("IMAP_AUTHSERV_ID")
+    if not re.fullmatch(r"[\w.-]*", authserv_id, re.ASCII):
+        reader.wrong("IMAP_AUTHSERV_ID", "must be a name alone, such as mx.example.com")
     return Imap(
         host=host,
         port=reader.number("IMAP_PORT", 993 if security == "tls" else 143, 1, 65535),
@@ -357,5 +364,6 @@ def _read_imap(reader: Reader) -> Imap | None:
         password=password,
         security=security,  # type: ignore[arg-type]
         folder=reader.text("IMAP_FOLDER", Imap.folder),
+        authserv_id=authserv_id,
         ca_file=reader.text("IMAP_CA_FILE"),
     )

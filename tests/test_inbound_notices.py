@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from leadcapture.intake.inbound.authentication import confirms
 from leadcapture.intake.inbound.mail import read_mail
 from leadcapture.intake.inbound.notices import read_notice
 from leadcapture.intake.inbound.reading import read_mailbox
@@ -31,7 +33,7 @@ from leadcapture.models import (
     TimelineEntry,
 )
 from leadcapture.outbox.queue import new_ref
-from leadcapture.settings import Settings
+from leadcapture.settings import Imap, Settings
 from leadcapture.vault import Vault
 from tests.clock import Clock
 from tests.conftest import SignIn
@@ -191,6 +193,94 @@ def test_only_senders_that_staff_named_are_read_so(session: Session, take: Take)
     assert session.scalars(select(Task)).all() == []
 
 
+OURS = "mx.clinic.example"
+IMAP = Imap("imap.clinic.example", 993, "desk", "a password", authserv_id=OURS)
+SIGNED = "dkim=pass header.d=callservice.example"
+PASSED = f"{OURS}; {SIGNED}"
+
+
+def with_results(content: bytes, *results: str) -> bytes:
+    """The mail as servers hand it on, each having written its results above the rest."""
+    lines = [f"Authentication-Results: {one}\r\n".encode() for one in results]
+    return b"".join(lines) + content
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        PASSED,
+        f"{OURS} 1;\r\n\tdkim=pass (2048-bit key; secure) header.i=@callservice.example",
+        f"{OURS.upper()}; spf=fail smtp.mailfrom=x@evil.example; dkim=fail header.d=evil.example;"
+        ' DKIM/1 = Pass reason="a \\"good\\"; one" header.d=CallService.example header.b=Ab/c+d==',
+        f"{OURS}; dmarc=pass (p=NONE (sp=NONE)) action=none header.from=callservice.example",
+    ],
+)
+def test_our_mail_server_confirms_a_sender(results: str) -> None:
+    mail = read_mail(with_results(CALL_SAMPLES[0].content, results, "evil.example; none"))
+    assert confirms(mail.results, OURS, "callservice.example")
+    assert confirms(mail.results, OURS, "mail.callservice.example") is ("dmarc" not in results)
+
+
+FORGED = {
+    "no results": (),
+    "another server's": ("mx.evil.example; dmarc=pass header.from=callservice.example",),
+    "ours below another's": ("mx.evil.example; none", PASSED),
+    "ours found nothing": (f"{OURS}; none", PASSED),
+    "a name that begins as ours": (PASSED.replace(OURS, f"{OURS}.evil.example"),),
+    "our name in a comment": (PASSED.replace(OURS, f"({OURS};) mx.evil.example"),),
+    "another version": (PASSED.replace(";", " 2;"),),
+    "failed": (PASSED.replace("pass", "fail"),),
+    "spf alone": (f"{OURS}; spf=pass smtp.mailfrom=notify@callservice.example",),
+    "another's signature": (PASSED.replace("callservice", "evil"),),
+    "a domain that ends as theirs": (PASSED.replace("callservice", "service"),),
+    "a domain below theirs": (PASSED.replace("callservice", "evil.callservice"),),
+    "a whole top level": (PASSED.replace("callservice.example", "example"),),
+    "dmarc of another From": (f"{OURS}; dmarc=pass header.from=evil.example",),
+    "in a comment": (f"{OURS}; x=y (; {SIGNED}; )",),
+    "in a reason": (f'{OURS}; x=y reason="; {SIGNED}; "',),
+    "a comment that never ends": (f"{PASSED} (",),
+    "another method": (PASSED.replace("dkim", "x-dkim"),),
+}
+
+
+@pytest.mark.parametrize("settings_changes", [{"imap": IMAP}])
+def test_a_forged_notice_is_kept_for_a_person_and_does_nothing_else(
+    session: Session, vault: Vault, take: Take, sign_in: SignIn, settings_changes: dict[str, Any]
+) -> None:
+    """AB-07: it joins nobody's wait, gives one alert an hour, and keeps no true notice back."""
+    a_sender(session)
+    janet = a_request(session, a_lead(session)).lead
+    call = notice("Missed call", f"Caller: {PHONE}, about quillwort")
+    two_froms = b"From: notify@callservice.example\r\n" + with_results(call, PASSED)
+    forged = [with_results(call + b"\r\n" * n, *some) for n, some in enumerate(FORGED.values())]
+    for content in (*forged, two_froms, *(call + b" " * n for n in range(1, 50))):
+        record = take(content)
+        assert record.kind is InboundKind.UNPROVEN and record.lead_id != janet.id
+    held = session.scalars(select(Request).where(Request.screening == Screening.HELD)).all()
+    assert {request.held_reason for request in held} == {"sender_unproven"}
+    assert len(held) == len(forged) + 1 + 49
+    assert (
+        session.scalars(select(TimelineEntry.id).where(TimelineEntry.note.is_not(None))).all() == []
+    )
+    opened = vault.open("request", "answers", held[0].receipt, held[0].answers)
+    assert "quillwort" in json.loads(opened)["message"]
+    assert session.scalars(select(Message.kind)).all() == [MessageKind.STAFF_ALERT]
+    assert take(with_results(call, PASSED)).lead_id == janet.id
+    true = take(with_results(CALL_SAMPLES[0].content, PASSED))
+    assert (true.kind, session.get_one(Lead, true.lead_id).status) == (
+        InboundKind.NOTICE,
+        LeadStatus.NEW,
+    )
+    rosa = sign_in()
+    now = rosa.page("/desk/")
+    assert "our mail server does not confirm that it came from there" in now.main_text
+    rosa.send(now, f"/desk/requests/{held[0].receipt}/decision", decision="release")
+    session.expire_all()
+    assert held[0].lead.waiting_since is not None
+    settings_page = sign_in("admin", name="Marta Solís").page(SETTINGS).main_text
+    assert f"believed where our mail server, {OURS}, confirms who sent it" in settings_page
+
+
 def test_a_flood_of_notices_is_held(session: Session, take: Take) -> None:
     """AB-06: whoever forges the service fills no queue; each is kept for a person to look at."""
     a_sender(session)
@@ -212,8 +302,9 @@ def test_a_notice_leaves_a_real_mailbox_once_it_is_a_lead(
     assert session.scalars(select(Lead.phone)).one() == "+13055550100"
 
 
+@pytest.mark.parametrize("settings_changes", [{"imap": replace(IMAP, authserv_id="")}])
 def test_an_admin_says_which_services_there_are(
-    session: Session, take: Take, sign_in: SignIn
+    session: Session, take: Take, sign_in: SignIn, settings_changes: dict[str, Any]
 ) -> None:
     """Added, refused where it would swallow patients' mail or our own, taken away, on record."""
     marta = sign_in("admin")
@@ -243,6 +334,7 @@ def test_an_admin_says_which_services_there_are(
     assert session.scalars(select(Lead.language).order_by(Lead.id.desc())).first() == "es"
     page = marta.page(SETTINGS)
     assert CALLS in page.main_text
+    assert "believed by their address alone" in page.main_text
     marta.send(page, "/removal")
     assert session.scalars(select(NoticeSender)).all() == []
     assert len(session.scalars(select(SettingChange)).all()) == 2

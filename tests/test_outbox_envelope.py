@@ -244,6 +244,7 @@ class TestSettings:
         assert settings.bounce_address == BOUNCES
         assert settings.imap is not None
         assert (settings.imap.port, settings.imap.security) == (993, "tls")
+        assert settings.imap.authserv_id == "mx.example"
         assert "correct horse" not in repr(settings)
 
     @pytest.mark.parametrize(
@@ -255,6 +256,10 @@ class TestSettings:
             ({"BOUNCE_ADDRESS": "bounces+x@clinic.example"}, "BOUNCE_ADDRESS"),
             ({"IMAP_HOST": "imap.example", "IMAP_SECURITY": "none"}, "IMAP_SECURITY"),
             ({"IMAP_HOST": "imap.example", "IMAP_PASSWORD": ""}, "IMAP_USER"),
+            (
+                {"IMAP_HOST": "imap.example", "IMAP_AUTHSERV_ID": "mx.example; dkim=pass"},
+                "IMAP_AUTHSERV_ID",
+            ),
         ],
     )
     def test_a_bad_one_is_named(
@@ -286,6 +291,7 @@ def given(key_file: Path) -> dict[str, str]:
         "LEADCAPTURE_BOUNCE_ADDRESS": BOUNCES,
         "LEADCAPTURE_IMAP_USER": "bounces",
         "LEADCAPTURE_IMAP_PASSWORD": "correct horse",
+        "LEADCAPTURE_IMAP_AUTHSERV_ID": "mx.example",
     }
 
 

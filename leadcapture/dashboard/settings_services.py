@@ -107,12 +107,14 @@ def _why(field: str, word: str) -> str:
 def _show(
     problems: Mapping[str, str] | None = None, found: Notice | None = None
 ) -> ResponseReturnValue:
+    imap = web.settings().imap
     page = render_template(
         "dashboard/settings_services.html",
         senders=senders.list_senders(db.session()),
         kinds=list(NoticeKind),
         languages=web.LANGUAGES,
-        has_mailbox=web.settings().imap is not None,
+        has_mailbox=imap is not None,
+        authserv_id=imap.authserv_id if imap else "",
         changes=setting_changes.latest(db.session(), AREA),
         problems=problems or {},
         form=request.form,

@@ -11,7 +11,7 @@ from leadcapture.models.types import words
 
 
 class InboundKind(enum.StrEnum):
-    """What a mail is; only proven reports and people's own words are acted on."""
+    """What a mail is; only what is proven and people's own words are acted on."""
 
     BOUNCE = "bounce"
     DELAY = "delay"

@@ -13,6 +13,10 @@ HELD_REQUEST: Mapping[str, LazyString] = {
         "A service told of a call or a chat, but not in a way that says whom to call. Open it and "
         "read what it wrote."
     ),
+    "sender_unproven": lazy_gettext(
+        "A mail bears the address of one of your services, but our mail server does not confirm "
+        "that it came from there. Read it; release it only if it is real."
+    ),
     "captcha": lazy_gettext("The puzzle was not solved."),
 }
 

@@ -1,7 +1,7 @@
 """Arrivals: a missed call or a chat that a service tells of becomes a request, and mails nobody.
 
-Such a mail may be forged, and its address may be anyone's: staff are told, and nothing goes to the
-person before a colleague has decided so.
+The address in such a mail may be anyone's: staff are told, and nothing goes to the person before a
+colleague has decided so.
 """
 
 from datetime import datetime, timedelta
@@ -46,11 +46,13 @@ def take_notice(
 ) -> None:
     """Make a request of the notice, or add it to the wait of who called a moment ago.
 
-    Where it does not say how to reach anybody, a person looks at it first: it is held.
+    Where it does not say how to reach anybody, or may be forged (``unproven``), a person looks at
+    it first: it is held with all its words, and staff hear of that once an hour, however many come.
     """
+    is_proven = record.kind is InboundKind.NOTICE
     notice = read_notice(mail.subject, mail.body, _own(settings, sender))
     words = f"{mail.subject}\n\n{mail.body}".strip()[:LONGEST_MESSAGE]
-    waiting = _waiting(session, notice, now)
+    waiting = _waiting(session, notice, now) if is_proven else None
     if waiting is not None:
         record.lead_id = waiting.id
         timeline.record(
@@ -63,7 +65,9 @@ def take_notice(
         )
         return
     held_reason = "" if notice.tells_who else "mail_unread"
-    if not held_reason and _many(session, now):
+    if not is_proven:
+        held_reason = "sender_unproven"
+    elif not held_reason and _many(session, now):
         held_reason = "rate"
     submission = _submission(sender, notice, words, record, held_reason)
     received = receive(session, vault, settings, submission, now)

@@ -49,7 +49,9 @@ class Mail:
 
     ``threads`` are the Message-IDs that it answers to, the nearest first. ``text`` is what
     its writer wrote, without the quoted original, ``body`` all of it. ``is_automatic``: no
-    person wrote it (RFC 3834), so nothing may ever be sent because of it.
+    person wrote it (RFC 3834), so nothing may ever be sent because of it. ``results`` is the
+    topmost ``Authentication-Results`` as it stands; empty for none, and where it is not clear whom
+    it is about, because there is not exactly one From.
     """
 
     message_id: str
@@ -62,6 +64,7 @@ class Mail:
     delivery: reports.Delivery | None = None
     complaint: reports.Complaint | None = None
     body: str = ""
+    results: str = ""
 
 
 def read_mail(content: bytes) -> Mail:
@@ -102,6 +105,7 @@ def _read(parsed: Parsed) -> Mail:
         body=text.all_words(body),
         delivery=reports.delivery_of(parsed),
         complaint=reports.complaint_of(parsed),
+        results=header(parsed, "Authentication-Results") if _has_one_from(parsed) else "",
     )
 
 
@@ -143,6 +147,10 @@ def _words(parsed: Parsed, name: str) -> str:
     except (MessageError, ValueError, LookupError):
         decoded = raw
     return _CONTROLS.sub(" ", decoded).encode("utf-8", "replace").decode().strip()
+
+
+def _has_one_from(parsed: Parsed) -> bool:
+    return len(parsed.get_all("From", [])) == 1
 
 
 def _threads(parsed: Parsed) -> tuple[str, ...]:

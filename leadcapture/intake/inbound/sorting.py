@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from leadcapture.intake.addresses import address_key
+from leadcapture.intake.inbound.authentication import confirms
 from leadcapture.intake.inbound.mail import Mail
 from leadcapture.intake.inbound.senders import ours, sender_of
 from leadcapture.leads.merged import standing_for
@@ -18,7 +19,7 @@ from leadcapture.settings import Settings
 class Sorted:
     """What a mail was taken for, the message that it is about or answers, and whose it is.
 
-    ``sender`` is the service that sent a notice.
+    ``sender`` is the service that sent a notice, or whose name an ``unproven`` mail bears.
     """
 
     kind: InboundKind
@@ -28,7 +29,10 @@ class Sorted:
 
 
 def sort(session: Session, settings: Settings, mail: Mail) -> Sorted:
-    """What this mail is. A report that proves nothing is ``unproven``: it is only filed."""
+    """What this mail is.
+
+    ``unproven``: a report that proves nothing, which is only filed, or a notice that may be forged.
+    """
     if mail.delivery is not None or mail.complaint is not None:
         message = _message(session, proven_ref(settings, mail))
         if message is None:
@@ -37,7 +41,8 @@ def sort(session: Session, settings: Settings, mail: Mail) -> Sorted:
     sender = sender_of(session, mail.sender) if mail.sender else None
     if sender is not None and not _is_ours(session, settings, mail.sender):
         # Before the rest, because no person writes such mails.
-        return Sorted(InboundKind.NOTICE, sender=sender)
+        is_true = _is_confirmed(settings, mail)
+        return Sorted(InboundKind.NOTICE if is_true else InboundKind.UNPROVEN, sender=sender)
     if mail.is_automatic:
         return Sorted(InboundKind.AUTOMATIC)
     if _is_ours(session, settings, mail.sender):
@@ -67,6 +72,13 @@ def proven_ref(settings: Settings, mail: Mail) -> str | None:
     found = {envelope.verify(settings.hash_key, purpose, token) for purpose, token in tokens}
     proven = found - {None}
     return proven.pop() if len(proven) == 1 else None
+
+
+def _is_confirmed(settings: Settings, mail: Mail) -> bool:
+    """Whether From is true; where we were not told our mail server's name, it is believed."""
+    authserv_id = settings.imap.authserv_id if settings.imap else ""
+    domain = mail.sender.rpartition("@")[2]
+    return not authserv_id or confirms(mail.results, authserv_id, domain)
 
 
 def _kind_of_report(mail: Mail) -> InboundKind:

@@ -121,7 +121,7 @@ def _follow_up(
         case InboundKind.ANSWER if found.lead:
             answer = answers.Answer(mail, found.lead, found.message, record.received_at)
             answers.take_answer(session, vault, settings, answer, now)
-        case InboundKind.NOTICE if found.sender:
+        case InboundKind.NOTICE | InboundKind.UNPROVEN if found.sender:
             arrivals.take_notice(session, vault, settings, found.sender, mail, record, now)
         case InboundKind.STRANGER:
             words = {"sender": mail.sender, "subject": mail.subject, "text": mail.text}
