@@ -21,11 +21,15 @@ from leadcapture.web import now, settings
 
 _JUST_NOW = timedelta(seconds=45)
 _EXACT_HOURS = 10
+# Seconds of each unit that is told, the longest first; nobody here counts seconds.
+_UNIT = dict(TIMEDELTA_UNITS)
+_LONG_UNITS = (_UNIT["year"], _UNIT["month"], _UNIT["week"])
 # Instants and lengths of time whose words are kept: those of the pages that people look at.
 _KEPT = 4096
 # Markup's own % escapes what goes in, and takes a sixth of the time of its format().
 _TIME = Markup('<time datetime="%s" title="%s">%s</time>')
 _CLOCK = Markup('<span class="clock">%s %s</span>')
+_BOTH_CLOCKS = Markup('%s <span class="clock__here">(%s)</span>')
 
 
 @dataclass(frozen=True)
@@ -48,16 +52,17 @@ def _reader() -> _Reader:
 
 
 def moment(at: datetime) -> Markup:
-    """``3 hr. ago`` as a ``<time>`` that tells the exact time of the clinic."""
+    """``3 hr ago`` as a ``<time>`` that tells the exact time of the clinic."""
     return _TIME % (at.isoformat(timespec="seconds"), exact(at), relative(at))
 
 
 def relative(at: datetime) -> str:
-    """How long ago, or how soon."""
+    """How long ago, or how soon: ``3 hr ago``, ``in 2 weeks``."""
     apart = at - _reader().now
     if abs(apart) < _JUST_NOW:
         return str(gettext("just now"))
-    return _in_words(apart, 1.2, has_direction=True)
+    number, unit = _counted(abs(apart))
+    return _apart_in_words(number if apart > timedelta(0) else -number, unit, _reader().language)
 
 
 def span(length: timedelta) -> str:
@@ -103,6 +108,12 @@ def day_and_time(at: datetime) -> str:
     return _written(at, _reader().zone, "EEE HH:mm")
 
 
+def day_if_other(at: datetime) -> str:
+    """The time on the clinic's clock, with the day where it is not today: ``09:30``."""
+    is_today = day(at) == day(_reader().now)
+    return clock(at, _reader().zone) if is_today else day_and_time(at)
+
+
 def day(at: datetime) -> date:
     """The date on the clinic's clock."""
     return at.astimezone(_zone(_reader().zone)).date()
@@ -124,12 +135,12 @@ def place(zone: str) -> str:
 
 
 def both_clocks(zone: str) -> Markup:
-    """What the clocks say now: the clinic's, and the patient's where it differs."""
+    """What the clocks say now: the patient's, then the clinic's where it differs."""
     here, now = _reader().zone, _reader().now
-    parts = [_CLOCK % (clock(now, here), place(here))]
-    if clock(now, zone) != clock(now, here):
-        parts.append(_CLOCK % (clock(now, zone), place(zone)))
-    return Markup(", ").join(parts)
+    clinics = _CLOCK % (clock(now, here), place(here))
+    if clock(now, zone) == clock(now, here):
+        return clinics
+    return _BOTH_CLOCKS % (_CLOCK % (clock(now, zone), place(zone)), clinics)
 
 
 def _written(at: datetime, zone: str, pattern: str) -> str:
@@ -147,24 +158,44 @@ def _minute_in_words(minute: datetime, zone: ZoneInfo, pattern: str, language: s
     return str(format_datetime(minute, pattern, tzinfo=zone, locale=language))
 
 
-def _in_words(length: timedelta, threshold: float = 1, has_direction: bool = False) -> str:
-    """In the largest unit of which there are ``threshold``: ``3 hr``, or ``3 hr. ago``."""
-    seconds = abs(length) // timedelta(seconds=1)
-    unit = next((size for _, size in TIMEDELTA_UNITS if seconds >= threshold * size), 1)
-    number = round(seconds / unit)
-    return _units_in_words(
-        number if length > timedelta(0) else -number, unit, _reader().language, has_direction
-    )
+def _in_words(length: timedelta) -> str:
+    """In the unit that tells it best: ``3 hr``, ``8 days``."""
+    return _units_in_words(*_counted(length), _reader().language)
+
+
+def _counted(length: timedelta) -> tuple[int, int]:
+    """How many, of a unit of how many seconds; what rounds to 60 minutes is an hour."""
+    minutes = max(1, round(length / timedelta(minutes=1)))
+    if minutes < 60:
+        return minutes, _UNIT["minute"]
+    hours = round(minutes / 60)
+    if hours < 24:
+        return hours, _UNIT["hour"]
+    seconds = minutes * 60
+    # Eight days say more than a week.
+    unit = next((size for size in _LONG_UNITS if seconds >= 1.2 * size), _UNIT["day"])
+    return max(1, round(seconds / unit)), unit
 
 
 @lru_cache(_KEPT)
-def _units_in_words(number: int, unit: int, language: str, has_direction: bool) -> str:
+def _apart_in_words(number: int, unit: int, language: str) -> str:
+    if unit >= _UNIT["day"]:
+        apart = timedelta(seconds=number * unit)
+        return format_timedelta(apart, threshold=abs(number), add_direction=True, locale=language)
+    # Babel's short words for what is past or to come end in dots.
+    length = _units_in_words(abs(number), unit, language)
+    if number < 0:
+        return str(gettext("%(length)s ago", length=length))
+    return str(gettext("in %(length)s", length=length))
+
+
+@lru_cache(_KEPT)
+def _units_in_words(number: int, unit: int, language: str) -> str:
     # A threshold of the number itself: no larger unit has as many.
     return format_timedelta(
         timedelta(seconds=number * unit),
-        format="short",
-        threshold=abs(number),
-        add_direction=has_direction,
+        format="long" if unit >= _UNIT["day"] else "short",
+        threshold=number,
         locale=language,
     )
 
@@ -189,6 +220,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "clock": clock,
     "day": day,
     "day_and_time": day_and_time,
+    "day_if_other": day_if_other,
     "place": place,
     "both_clocks": both_clocks,
 }
