@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import lazyload
 
 from leadcapture import web
-from leadcapture.accounts.access import EVERYONE, may_decide, me, staff_only
+from leadcapture.accounts.access import EVERYONE, may_decide, may_read_health, me, staff_only
 from leadcapture.dashboard import words
 from leadcapture.dashboard.answers import open_answers, open_task
 from leadcapture.dashboard.blueprint import blueprint
@@ -122,7 +122,8 @@ def _facts(waits: waiting.Waiting) -> list[str]:
     if waits.request is not None:
         answers = open_answers(waits.request)
         facts += [words.of(words.CONDITION, condition) for condition in answers.conditions]
-        facts += [answers.unreadable] if answers.unreadable else []
+        # Whom it is not for reads it on the lead's page, not in each row.
+        facts += [answers.unreadable] if answers.unreadable and may_read_health() else []
     facts.append(waits.lead.language.upper())
     if waits.request is not None:
         facts.append(words.of(words.CHANNEL, waits.request.channel))
