@@ -74,7 +74,8 @@ class _Builder(HTMLParser):
             self.problems.append(f"<{tag}> has an attribute twice")
         element = Element(tag, {name: value or "" for name, value in attrs}, self._open[-1])
         self._open[-1].children.append(element)
-        for opened in self._open:
+        # A word that may be broken there is one word.
+        for opened in self._open if tag != "wbr" else ():
             opened.pieces.append(" ")
         if tag not in _EMPTY:
             self._open.append(element)

@@ -120,6 +120,7 @@ def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue
         apart=just_told_apart(lead),
         just_merged=request.args.get("merged", ""),
         merges=merging.merges_of(db.session(), lead, web.now()),
+        may_decide=may_decide(),
         may_merge=may_decide() and lead.status is not LeadStatus.HELD,
         open_task=open_task,
         longest_task=tasks.LONGEST_TEXT,

@@ -7,6 +7,7 @@ import phonenumbers
 from babel import Locale
 from babel.numbers import format_decimal
 from flask_babel import get_locale
+from markupsafe import Markup
 
 from leadcapture.leads import references
 
@@ -24,6 +25,12 @@ def telephone(number: str) -> str:
     if parsed.country_code in _NATIONAL:
         style = phonenumbers.PhoneNumberFormat.NATIONAL
     return phonenumbers.format_number(parsed, style)
+
+
+def address(email: str) -> Markup:
+    """An address that a narrow column breaks before its @, if anywhere."""
+    local, at, domain = email.partition("@")
+    return Markup("{}<wbr>{}{}").format(local, at, domain)
 
 
 def reference(receipt: str) -> str:
@@ -56,6 +63,7 @@ def _locale() -> Locale:
 
 
 FILTERS: dict[str, Callable[..., str]] = {
+    "address": address,
     "telephone": telephone,
     "number": number,
     "reference": reference,
