@@ -103,7 +103,7 @@ def _words(code: int) -> tuple[str, str]:
             _("Please shorten what you sent and try again. Nothing was changed."),
         ),
         429: (
-            _("That was very often in a short time"),
+            _("Too many tries in a short time"),
             _("Please wait a minute and try again, or call us."),
         ),
         503: (

@@ -108,7 +108,7 @@ def test_an_account_speaks_the_language_in_which_it_was_made(
 
 
 def test_an_unknown_invitation_opens_nothing(client: Visitor) -> None:
-    assert "opens nothing" in client.page("/welcome/nonsense", status=404).main_text
+    assert "This link does not work" in client.page("/welcome/nonsense", status=404).main_text
 
 
 def test_an_invitation_is_to_a_role_that_exists(session: Session, clock: Clock) -> None:

@@ -79,7 +79,7 @@ def test_a_call_is_taken_down_by_keyboard_in_under_twenty_seconds(
         page.wait_for_url(f"**{NEW}")
         assert_accessible(page)
         press(*"Ana Mora", "Tab", *"3055550100", "Tab", "Tab", *"call after 5", "Enter")
-        page.get_by_text("Kept. Ana Mora waits for a call.").wait_for()
+        page.get_by_text("Saved. Ana Mora waits for a call.").wait_for()
         assert keys * SECONDS_A_KEY + fields * SECONDS_A_FIELD < 20, (keys, fields)
         session.expire_all()
         [lead] = session.scalars(select(Lead).where(Lead.full_name == "Ana Mora"))
@@ -99,10 +99,10 @@ def test_a_call_is_taken_down_by_keyboard_in_under_twenty_seconds(
         assert page.evaluate("document.activeElement.name") == "person"
         assert_accessible(page)
         press(" ", "Enter")
-        page.get_by_text("Kept. Known Caller waits for a call.").wait_for()
+        page.get_by_text("Saved. Known Caller waits for a call.").wait_for()
         page.goto(NEW)
         page.keyboard.press("Enter")
-        page.get_by_text("Nothing is kept yet").wait_for()
+        page.get_by_text("Nothing is saved yet").wait_for()
         assert page.title().startswith("Error")
         assert_accessible(page)
 

@@ -154,7 +154,7 @@ def test_a_chat_mails_nobody_before_a_colleague_has_decided(
     rosa = sign_in()
     page = rosa.page(f"/desk/leads/{lead.ref}")
     assert "The packet can go out when they have agreed to it." in page.main_text
-    new = rosa.page(page.link("Take it down"))
+    new = rosa.page(page.link("Add what is missing"))
     rosa.send(new, "/desk/requests", agreed="y", packet="y", then="spoken")
     packet = session.scalars(select(Message).where(Message.kind == MessageKind.PACKET)).one()
     assert packet.recipient == lead.email

@@ -85,7 +85,7 @@ def test_staff_correct_every_detail_and_take_it_back_from_the_message(
         "",
     )
     assert "Undone: 1 lead stands as before." in undone.text
-    assert "Undid the act before" in undone.text
+    assert "Undid the last change" in undone.text
     assert "Jeanette" not in rosa.page("/desk/leads?q=jeanette").main_text.replace("“jeanette”", "")
 
 

@@ -83,7 +83,7 @@ def test_a_note_typed_past_the_session_comes_back_after_signing_in(
         page.keyboard.press("Enter")
         page.fill("#note", NOTE)
         page.context.clear_cookies()
-        page.get_by_role("button", name="Keep the note").click()
+        page.get_by_role("button", name="Save the note").click()
         page.get_by_text("Your session had ended").wait_for()
         assert NOTE not in page.content()
         assert NOTE not in str(page.context.cookies())

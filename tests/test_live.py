@@ -173,7 +173,7 @@ def test_nothing_moves_or_is_lost_while_somebody_works(
     page.fill("#note", NOTE)
     timeline.record(session, janet.id, "address_confirmed", janet.created_at)
     session.commit()
-    page.locator(".timeline__what", has_text="Confirmed the address").wait_for()
+    page.locator(".timeline__what", has_text="Confirmed their email address").wait_for()
     assert page.input_value("#note") == NOTE
     assert page.evaluate("document.activeElement.id") == "note"
 

@@ -605,7 +605,7 @@ def test_what_happened_since_stays_with_the_lead_that_stays(
     assert "Spoke with her since." in told.text
     own = rosa.page(f"/desk/leads/{jan.ref}")
     assert NOTE in own.text and "Spoke with her since." not in own.text
-    assert "Parted from the lead of Janet Whitfield Ruiz" in own.text
+    assert "Undid the merge with Janet Whitfield Ruiz" in own.text
 
 
 def test_after_thirty_days_a_merge_stays_and_how_the_two_stood_is_forgotten(

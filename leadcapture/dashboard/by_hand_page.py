@@ -258,9 +258,9 @@ def _keys() -> tuple[str, ...]:
 def _told(typed: Typed, taken: Request, has_spoken: bool) -> str:
     name, address = taken.lead.full_name, taken.lead.email
     if has_spoken:
-        kept = gettext("Kept. You have spoken with %(name)s.", name=name)
+        kept = gettext("Saved. You have spoken with %(name)s.", name=name)
     else:
-        kept = gettext("Kept. %(name)s waits for a call.", name=name)
+        kept = gettext("Saved. %(name)s waits for a call.", name=name)
     told = gettext("The packet is on its way to %(address)s.", address=address)
     if taken.packet_note:
         told = words.of(words.PACKET_NOTE, taken.packet_note)

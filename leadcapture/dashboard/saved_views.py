@@ -41,7 +41,7 @@ def saved_views_new() -> ResponseReturnValue:
         db.session.rollback()
         return show_list(shown, _why_refused(refused), typed_name=name)
     db.session.commit()
-    flash(gettext("Kept as “%(name)s”.", name=view.name))
+    flash(gettext("Saved as “%(name)s”.", name=view.name))
     return redirect(shown.href(view=view.ref), 303)
 
 
@@ -57,7 +57,7 @@ def saved_view(ref: str) -> ResponseReturnValue:
         db.session.rollback()
         return _show(_why_refused(refused), ref, name)
     db.session.commit()
-    flash(gettext("Kept as “%(name)s”.", name=view.name))
+    flash(gettext("Saved as “%(name)s”.", name=view.name))
     return redirect(url_for("dashboard.saved_views"), 303)
 
 

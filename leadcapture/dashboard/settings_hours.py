@@ -44,7 +44,7 @@ def hours_change() -> ResponseReturnValue:
     )
     db.session.commit()
     if changed:
-        flash(gettext("Kept. Every running clock follows within a quarter of a minute."))
+        flash(gettext("Saved. Every running clock follows within a quarter of a minute."))
     else:
         flash(gettext("Nothing was changed."))
     return redirect(url_for("dashboard.hours"), 303)

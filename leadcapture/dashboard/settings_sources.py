@@ -56,7 +56,7 @@ def source(ref: str) -> ResponseReturnValue:
         return _show(problems, request.form, rule)
     before = _told(rule)
     rule.name, rule.conditions = name, conditions
-    _keep(name, before, _told(rule), gettext("Kept. All requests, old ones too, are named anew."))
+    _keep(name, before, _told(rule), gettext("Saved. All requests, old ones too, are named anew."))
     return redirect(url_for("dashboard.sources"), 303)
 
 

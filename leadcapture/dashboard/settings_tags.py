@@ -47,7 +47,7 @@ def tag(ref: str) -> ResponseReturnValue:
         words_of_ours.rename_tag(db.session(), found, _typed("name"), _typed("color"))
     except words_of_ours.TagRefused as refused:
         return _refuse(refused, found)
-    return _keep(found.name, before, _told(found), gettext("Kept, on all leads that carry it."))
+    return _keep(found.name, before, _told(found), gettext("Saved, on all leads that carry it."))
 
 
 @blueprint.post("/settings/tags/<ref>/archive")

@@ -54,7 +54,7 @@ def team_change() -> ResponseReturnValue:
         db.session(), AREA, member.name, before, _told(line), me().id, web.now()
     )
     db.session.commit()
-    kept = gettext("Kept for %(name)s.", name=member.name)
+    kept = gettext("Saved for %(name)s.", name=member.name)
     flash(kept if changed else gettext("Nothing was changed."))
     return redirect(url_for("dashboard.team"), 303)
 

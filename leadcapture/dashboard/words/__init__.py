@@ -3,6 +3,7 @@
 from leadcapture.dashboard.words.details import CHOICE, FIELD, field_value, saved
 from leadcapture.dashboard.words.events import happened
 from leadcapture.dashboard.words.exports import EXPORT_COLUMN, EXPORT_STATE
+from leadcapture.dashboard.words.forms import sent_field, sent_value
 from leadcapture.dashboard.words.reasons import HELD_REQUEST, REASON, TASK, why
 from leadcapture.dashboard.words.settings import (
     FORM_PART,
@@ -66,6 +67,8 @@ __all__ = [
     "of",
     "purpose",
     "saved",
+    "sent_field",
+    "sent_value",
     "setting_name",
     "setting_value",
     "step_of",

@@ -63,11 +63,11 @@ def merged_sentence(facts: Mapping[str, Any]) -> str:
 
 def parted_sentence(facts: Mapping[str, Any]) -> str:
     """That two leads were parted, and which letters go on because of it."""
-    sentence = str(gettext("Parted from the lead of %(name)s", name=facts.get("name", "")))
+    sentence = str(gettext("Undid the merge with %(name)s", name=facts.get("name", "")))
     number = facts.get("follow_ups_again", 0)
     if not number:
         return sentence
-    told = ngettext("%(num)d follow-up queued anew", "%(num)d follow-ups queued anew", number)
+    told = ngettext("%(num)d follow-up goes out after all", "%(num)d follow-ups go out after all", number)
     return f"{sentence} ({told})"
 
 

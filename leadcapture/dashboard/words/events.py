@@ -73,24 +73,24 @@ _REQUESTED: Mapping[str, LazyString] = {
 _HAPPENED: Mapping[str, LazyString] = {
     "request_released": lazy_gettext("Released the held request"),
     "request_discarded": lazy_gettext("Discarded the held request"),
-    "address_confirmed": lazy_gettext("Confirmed the address"),
+    "address_confirmed": lazy_gettext("Confirmed their email address"),
     "address_given": lazy_gettext("Took down their address"),
     "packet_link_asked": lazy_gettext("Asked for a new link to the packet"),
     "packet_sent_again": lazy_gettext("Sent the packet again"),
     "unsubscribed": lazy_gettext("Asked for no more follow-ups"),
     "complained": lazy_gettext(
-        "Called a letter of ours unwanted, says their mail provider; they get no mail any more"
+        "Marked a letter of ours as spam, says their mail provider; they get no more mail from us"
     ),
     "called_again": lazy_gettext("Called again, and nobody answered"),
     "wrote_again": lazy_gettext("Wrote again in the chat"),
     "letter_delayed": lazy_gettext(
         "A letter is held up on its way; the mail server goes on trying"
     ),
-    "task_reopened": lazy_gettext("A task is not done after all"),
+    "task_reopened": lazy_gettext("Reopened a task"),
     "resubscribed": lazy_gettext("Asked for follow-ups again"),
     "note_added": lazy_gettext("Note"),
     "assigned": lazy_gettext("Took over the lead"),
-    "letter_settled": lazy_gettext("Settled a letter that stood still"),
+    "letter_settled": lazy_gettext("Dealt with a letter that was stuck"),
 }
 
 
@@ -99,12 +99,12 @@ def _letter(kind: str, facts: Mapping[str, object]) -> str:
     letter = of(LETTER, str(facts.get("letter", ""))) + (f" · {step}" if step else "")
     match kind:
         case "letter_skipped":
-            return str(gettext("Skipped a letter: %(letter)s", letter=letter))
+            return str(gettext("Skipped: %(letter)s", letter=letter))
         case "letter_paused":
-            return str(gettext("Paused a letter: %(letter)s", letter=letter))
+            return str(gettext("Paused: %(letter)s", letter=letter))
         case "letter_resumed":
-            return str(gettext("Resumed a letter: %(letter)s", letter=letter))
-    return str(gettext("Had a letter sent now: %(letter)s", letter=letter))
+            return str(gettext("Resumed: %(letter)s", letter=letter))
+    return str(gettext("Sent early: %(letter)s", letter=letter))
 
 
 def _assigned(facts: Mapping[str, object]) -> str:
@@ -128,7 +128,7 @@ def _moved(facts: Mapping[str, object]) -> str:
 
 def _undone(facts: Mapping[str, object]) -> str:
     if facts.get("act") != "move":
-        return str(gettext("Undid the act before"))
+        return str(gettext("Undid the last change"))
     status = of(STATUS, str(facts.get("back_to", "")))
     return str(gettext("Undid the move: back to %(status)s", status=status))
 

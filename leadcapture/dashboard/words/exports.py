@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from flask_babel import LazyString, lazy_gettext
 
 EXPORT_STATE: Mapping[str, LazyString] = {
-    "asked": lazy_gettext("waits for a second person"),
+    "asked": lazy_gettext("waits for approval"),
     "queued": lazy_gettext("is being written"),
     "ready": lazy_gettext("ready"),
-    "taken": lazy_gettext("downloaded at once"),
+    "taken": lazy_gettext("downloaded"),
     "cancelled": lazy_gettext("cancelled"),
     "gone": lazy_gettext("deleted after a day"),
 }

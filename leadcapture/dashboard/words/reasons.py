@@ -67,8 +67,8 @@ TASK: Mapping[str, LazyString] = {
         "lead and ask whether it arrived."
     ),
     "sweep_i5": lazy_gettext(
-        "A letter may have gone out more often than it should. Open the lead and excuse us if the "
-        "person mentions it; send nothing again."
+        "A letter may have gone out more often than it should. Open the lead and apologise if "
+        "the person mentions it; send nothing again."
     ),
     "sweep_i6": lazy_gettext(
         "What is on record of a letter is not what was sent. Open the lead; ask your technician "
@@ -83,8 +83,8 @@ TASK: Mapping[str, LazyString] = {
         "is responsible for privacy."
     ),
     "sweep_i9": lazy_gettext(
-        "A letter's header holds signs that do not belong there. Ask your technician before "
-        "sending it again."
+        "A letter's header contains characters that do not belong there. Ask your technician "
+        "before sending it again."
     ),
     "sweep_i10": lazy_gettext(
         "The record of what happened to letters has a gap. Ask your technician to run “leadcapture "
@@ -149,8 +149,8 @@ REASON: Mapping[str, LazyString] = {
     "quiet_hours": lazy_gettext("Waits for daytime where the patient is."),
     "too_late": lazy_gettext("It could not be sent before it stopped being useful."),
     "complained": lazy_gettext(
-        "The person's mail provider says that they called a letter of ours unwanted. They get no "
-        "mail from us any more; call only if they had asked for it."
+        "The person's mail provider says that they marked a letter of ours as spam. They get no"
+        " more mail from us; call only if they had asked for a call."
     ),
     "evidence_relay_log": lazy_gettext(
         "The line broke at the end, but our mail server's log shows that it took the letter."

@@ -100,6 +100,8 @@ def setting_value(field: str, value: str) -> str:
         return "–"
     if field in ("target", "warn", "next") or field.startswith("target-"):
         return str(gettext("%(minutes)s min", minutes=value))
+    if field == "back_on":
+        return _date(value)
     return str(_VALUE[value]) if value in _VALUE else value
 
 
