@@ -492,7 +492,7 @@ def test_follow_ups_that_a_merge_cancelled_go_out_after_its_undo(
     assert "1 follow-up stays cancelled: it would come too late" in told.text
     session.expire_all()
     own = rosa.page(f"/desk/leads/{jan.ref}")
-    assert "Parted from the lead of Janet Whitfield (2 follow-ups queued anew)" in own.text
+    assert "Undid the merge with Janet Whitfield (2 follow-ups go out after all)" in own.text
     assert {one.state for one in (*old, too_late)} == {"cancelled"}
     merge = session.scalars(select(Merge).order_by(Merge.id.desc())).first()
     assert merge is not None
