@@ -1,6 +1,7 @@
 """Fixtures: both databases, the settings, the application, its visitor, the post office."""
 
 import dataclasses
+import gc
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -23,8 +24,9 @@ from leadcapture.vault import Vault
 from tests import guards
 from tests.chromium import open_browser, open_page
 from tests.clock import Clock
+from tests.compiled import CompiledTemplates
 from tests.databases import PostgresDatabases, SqliteFiles
-from tests.people import PASSWORD, a_staff_member, test_keys, test_vault
+from tests.people import a_staff_member, test_keys, test_vault
 from tests.post_office import PostOffice, open_post_office
 from tests.postgres import Postgres
 from tests.visitors import Visitor
@@ -32,6 +34,12 @@ from tests.visitors import Visitor
 guards.watch_sockets()
 
 SignIn = Callable[..., Visitor]
+
+
+def pytest_collection_finish() -> None:
+    """What is imported now stays: the collector of garbage need not walk through it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -186,10 +194,16 @@ def make_settings(
     )
 
 
+@pytest.fixture(scope="session")
+def compiled_templates() -> CompiledTemplates:
+    return CompiledTemplates()
+
+
 @pytest.fixture
-def app(settings: Settings, clock: Clock) -> Iterator[Flask]:
+def app(settings: Settings, clock: Clock, compiled_templates: CompiledTemplates) -> Iterator[Flask]:
     """The application, as a server would import it, on this test's clock."""
     app = create_app(settings, clock)
+    app.jinja_env.bytecode_cache = compiled_templates
     app.test_client_class = Visitor
     yield app
     with app.app_context():
@@ -219,7 +233,7 @@ def sign_in(app: Flask, settings: Settings, session: Session) -> SignIn:
         with app.app_context():
             staff = a_staff_member(session, role, name=name)
         visitor = make_visitor(app, settings, session)
-        visitor.send(visitor.page("/sign-in"), "/sign-in", email=staff.email, password=PASSWORD)
+        visitor.enter(staff)
         return visitor
 
     return signed_in

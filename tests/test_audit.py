@@ -21,7 +21,7 @@ from leadcapture.outbox.audit import GENESIS, Fault, Flaw, Head, Keeper
 from leadcapture.settings import Settings
 from tests.clock import TUESDAY_MORNING, Clock
 from tests.load import in_parallel
-from tests.people import PASSWORD, a_lead, a_message, a_staff_member
+from tests.people import a_lead, a_message, a_staff_member
 from tests.proofs.tampering import KINDS, tamper
 from tests.served import run_command, service_environ
 from tests.visitors import Visitor
@@ -268,7 +268,7 @@ def test_what_staff_do_is_on_record_and_never_what_they_read(
     lead = a_lead(session)
     session.add(Gate(name=gates.QUEUE, reason="auth_535", since=TUESDAY_MORNING, closed_until=None))
     session.commit()
-    client.send(client.page("/sign-in"), "/sign-in", email=rosa.email, password=PASSWORD)
+    client.enter(rosa)
     client.page(f"/desk/leads/{lead.ref}")
     client.send(client.page("/desk/"), "/desk/mail/opening")
     session.expire_all()
@@ -288,7 +288,7 @@ def test_a_page_that_refreshes_itself_is_one_view_an_hour(
         rosa = a_staff_member(session)
     lead, other = a_lead(session), a_lead(session)
     session.commit()
-    client.send(client.page("/sign-in"), "/sign-in", email=rosa.email, password=PASSWORD)
+    client.enter(rosa)
 
     def views(of: Lead) -> int:
         session.expire_all()

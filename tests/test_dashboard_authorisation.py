@@ -12,7 +12,7 @@ from werkzeug.routing import Rule
 from leadcapture.models import Lead, Message, Request, Staff, Task, TimelineEntry
 from leadcapture.settings import Settings
 from tests.conftest import make_visitor
-from tests.people import PASSWORD, a_lead, a_message, a_request, a_staff_member
+from tests.people import a_lead, a_message, a_request, a_staff_member
 from tests.visitors import Visitor
 
 ROLES = ("admin", "coordinator", "front_desk")
@@ -165,7 +165,7 @@ def callers(app: Flask, settings: Settings, session: Session) -> dict[str, Calle
         visitor = make_visitor(app, settings, session)
         page = visitor.page("/sign-in")
         if staff is not None:
-            visitor.send(page, "/sign-in", email=staff.email, password=PASSWORD)
+            visitor.enter(staff)
         return Caller(visitor, page.form("/sign-in")["csrf_token"][0])
 
     with app.app_context():

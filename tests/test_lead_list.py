@@ -56,7 +56,7 @@ def rosa(app: Flask, session: Session) -> Staff:
 def desk(app: Flask, settings: Settings, session: Session, rosa: Staff) -> Visitor:
     """Rosa, signed in."""
     visitor = make_visitor(app, settings, session)
-    visitor.send(visitor.page("/sign-in"), "/sign-in", email=rosa.email, password=PASSWORD)
+    visitor.enter(rosa)
     return visitor
 
 
@@ -335,7 +335,7 @@ def test_a_view_is_kept_shared_renamed_and_let_go(
     with app.app_context():
         marta = a_staff_member(session, name="Marta Solís")
     other = make_visitor(app, settings, session)
-    other.send(other.page("/sign-in"), "/sign-in", email=marta.email, password=PASSWORD)
+    other.enter(marta)
     assert "Mornings" not in other.page("/desk/views").main_text
     token = other.page("/desk/leads").form("/desk/views")["csrf_token"]
     stolen = {"csrf_token": token, "name": "Mine", "owner_id": "7", "words": "{}"}
