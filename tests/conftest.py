@@ -84,12 +84,12 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 def databases(
     database_kind: str, request: pytest.FixtureRequest
 ) -> Iterator[SqliteFiles | PostgresDatabases]:
-    """Where new databases come from; what it made on the server is dropped afterwards."""
+    """Where new databases come from; what it made on the server is taken back afterwards."""
     name = "sqlite_files" if database_kind == "sqlite" else "postgres_databases"
     makes: SqliteFiles | PostgresDatabases = request.getfixturevalue(name)
     yield makes
     if isinstance(makes, PostgresDatabases):
-        makes.drop_used()
+        makes.take_back()
 
 
 @pytest.fixture

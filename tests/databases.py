@@ -5,7 +5,10 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+
+import psycopg
 
 from leadcapture import migrate
 from leadcapture.settings import Settings
@@ -42,12 +45,18 @@ class SqliteFiles:
 
 @dataclass
 class PostgresDatabases:
-    """Copies of a migrated PostgreSQL database."""
+    """Copies of a migrated PostgreSQL database.
+
+    To copy one and to drop it are some hundred files each; to empty it is one question. So a
+    database serves again, under another name, where the test before changed rows alone.
+    """
 
     server: Postgres
     settings_for: SettingsFor
     _template: str = ""
-    _made: list[str] = field(default_factory=list)
+    _migrated: list[str] = field(default_factory=list)
+    _empty: list[str] = field(default_factory=list)
+    _cleared: list[str] = field(default_factory=list)
 
     def new(self, _folder: Path) -> str:
         if not self._template:
@@ -56,17 +65,104 @@ class PostgresDatabases:
             # A database that somebody is connected to cannot be copied.
             self.server.disconnect(template)
             self._template = template
-        return self._make(self._template)
+        if self._cleared:
+            name = self.server.rename(self._cleared.pop())
+        else:
+            name = self.server.create(self._template)
+        self._migrated.append(name)
+        return self.server.url(name)
 
     def empty(self, _folder: Path) -> str:
-        return self._make("template1")
+        self._empty.append(self.server.create())
+        return self.server.url(self._empty[-1])
 
-    def drop_used(self) -> None:
-        """Drop what tests have done with; whoever is still connected is thrown out."""
-        while self._made:
-            self.server.drop(self._made.pop())
+    def take_back(self) -> None:
+        """Empty what tests have done with, or drop it; whoever is still connected is thrown out."""
+        while self._empty:
+            self.server.drop(self._empty.pop())
+        while self._migrated:
+            name = self._migrated.pop()
+            if self._clearing.clear(self.server, name):
+                self._cleared.append(name)
+            else:
+                self.server.drop(name)
 
-    def _make(self, template: str) -> str:
-        name = self.server.create(template)
-        self._made.append(name)
-        return self.server.url(name)
+    @cached_property
+    def _clearing(self) -> "Clearing":
+        return Clearing.of(self.server, self._template)
+
+
+@dataclass(frozen=True)
+class Clearing:
+    """How a copy of a template becomes as it was: the statements, and what must not differ."""
+
+    statements: str
+    state: str
+    before: list[tuple[object, ...]]
+
+    @classmethod
+    def of(cls, server: Postgres, template: str) -> "Clearing":
+        """Look at the template: what is in it stays, all else is taken away."""
+        with server.connect(template) as connection:
+            tables = [name for (name,) in connection.execute(_TABLES)]
+            full = [name for name in tables if _holds_rows(connection, name)]
+            bare = [name for name in tables if name not in full]
+            numbers = connection.execute(_NUMBERS).fetchall()
+            state = _state_of(full, bare)
+            before = connection.execute(state.encode()).fetchall()
+        statements = [
+            # Neither keys nor triggers look at what goes.
+            "SET session_replication_role = replica",
+            *(f'DELETE FROM "{name}"' for name in bare),
+            *(f"SELECT setval('{name}', {n}, {called})" for name, n, called in numbers),
+        ]
+        return cls("; ".join(statements), state, before)
+
+    def clear(self, server: Postgres, name: str) -> bool:
+        """Take the rows of a test away; False where it did more to the database than that."""
+        server.disconnect(name)
+        try:
+            with server.connect(name) as connection:
+                if connection.execute(self.state.encode()).fetchall() != self.before:
+                    return False
+                connection.execute(self.statements.encode())
+        except psycopg.Error:
+            return False
+        return True
+
+
+_TABLES = (
+    "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+)
+_NUMBERS = """
+    SELECT sequencename, coalesce(last_value, start_value), last_value IS NOT NULL FROM pg_sequences
+"""
+# What somebody changes writes its row of a catalogue anew; what they measured stands there too.
+_CATALOGUES = ("pg_class", "pg_attrdef", "pg_constraint", "pg_trigger", "pg_proc", "pg_type")
+_OURS = 16_384
+# Pages of a table or an index that held many rows, which the planner would reckon with.
+_LARGEST = 256 * 1024
+
+
+def _holds_rows(connection: psycopg.Connection, table: str) -> bool:
+    return connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1'.encode()).fetchone() is not None
+
+
+def _state_of(full: list[str], bare: list[str]) -> str:
+    """A question whose answer stays the same while nothing but rows of bare tables changes."""
+    written = "count(*), coalesce(max(xmin::text::bigint), 0)"
+    changed = [f"SELECT {written} FROM {name} WHERE oid >= {_OURS}" for name in _CATALOGUES]
+    changed += [
+        f"SELECT {written} FROM pg_attribute WHERE attrelid >= {_OURS}",
+        f"SELECT {written} FROM pg_index WHERE indexrelid >= {_OURS}",
+        f"SELECT count(*), 0 FROM pg_statistic WHERE starelid >= {_OURS}",
+        f"SELECT sum(relpages), sum(reltuples)::bigint FROM pg_class WHERE oid >= {_OURS}",
+        *(f'SELECT {written} FROM "{name}"' for name in full),
+    ]
+    changed += [
+        f"SELECT count(*), 0 FROM pg_class WHERE oid >= {_OURS} AND relkind IN ('r', 'i')"
+        f" AND pg_relation_size(oid) > {_LARGEST}",
+        "SELECT count(*), 0 FROM pg_db_role_setting JOIN pg_database ON oid = setdatabase"
+        " WHERE datname = current_database()",
+    ]
+    return " UNION ALL ".join(f"({one})" for one in changed)

@@ -77,6 +77,12 @@ class Postgres:
         self._run(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY WAL_LOG')
         return name
 
+    def rename(self, name: str) -> str:
+        """Give a database that nobody is connected to a new name; it."""
+        new = f"test_{secrets.token_hex(6)}"
+        self._run(f'ALTER DATABASE "{name}" RENAME TO "{new}"')
+        return new
+
     def drop(self, name: str) -> None:
         self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
@@ -109,8 +115,12 @@ class Postgres:
             f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"
         )
 
+    def connect(self, database: str = "postgres") -> psycopg.Connection:
+        """A connection of the raw driver, each statement a transaction of its own."""
+        return psycopg.connect(self.dsn(database), autocommit=True)
+
     def _run(self, statement: str) -> None:
-        with psycopg.connect(self.dsn(), autocommit=True) as connection:
+        with self.connect() as connection:
             connection.execute(statement.encode())
 
     def _control(self, act: str, environ: Mapping[str, str] | None, *options: str) -> None:

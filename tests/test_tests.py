@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page as BrowserPage
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from leadcapture.models import Lead
+from leadcapture.database import open_engine, open_session
+from leadcapture.models import Change, Lead
 from tests import guards, people
 from tests.certificates import make_certificate
+from tests.databases import PostgresDatabases
 from tests.pages import Page
 from tests.people import a_lead, a_message, a_request
 from tests.post_office import PostOffice, open_post_office
@@ -142,6 +145,48 @@ def test_each_test_has_a_database_of_its_own(session: Session) -> None:
     a_lead(session)
     session.commit()
     assert len(session.scalars(select(Lead)).all()) == 2
+
+
+def test_a_database_serves_again_where_a_test_changed_rows_alone(
+    postgres_databases: PostgresDatabases, tmp_path: Path
+) -> None:
+    """Numbers begin anew, and the name is another: whoever was left behind does not come in."""
+
+    def served(*changes: str) -> tuple[int, str]:
+        """The number of the database behind a new address, and the address; it is changed."""
+        url = postgres_databases.new(tmp_path)
+        engine = open_engine(url)
+        with open_session(engine) as session:
+            assert session.scalars(select(Change)).all() == []
+            lead = a_lead(session)
+            assert (lead.id, a_message(session, lead).id) == (1, 1)
+            session.commit()
+            for change in changes:
+                session.execute(text(change))
+                session.commit()
+            which = session.scalars(
+                text("SELECT oid FROM pg_database WHERE datname = current_database()")
+            ).one()
+        engine.dispose()
+        postgres_databases.take_back()
+        return which, url
+
+    first, address = served()
+    again, other = served("UPDATE lead SET full_name = full_name", "DELETE FROM message")
+    assert again == first and other != address
+    with pytest.raises(OperationalError):
+        open_engine(address).connect()
+    for change in (
+        "ANALYZE lead",
+        "DROP INDEX ix_message_cap_created",
+        "ALTER TABLE lead ALTER email DROP NOT NULL",
+        "ALTER TABLE message DISABLE TRIGGER audit_message_state",
+        "UPDATE letter_version SET sha256 = sha256",
+        "CREATE TABLE more AS SELECT generate_series(1, 10)",
+        "INSERT INTO change (lead_id) SELECT n FROM generate_series(1, 20000) AS n",
+    ):
+        before, _ = served(change)
+        assert served()[0] != before, change
 
 
 def test_what_is_due_reaches_the_post_office(
