@@ -61,8 +61,13 @@ FAULTS: dict[Phase, tuple[Fault, ...]] = {
 }
 
 
+# A connection comes by here once and carries many letters: at the rate of the other phases, a
+# short run may meet nothing here.
+_ONCE: dict[Phase, int] = {"connect": 3, "ehlo": 3}
+
+
 class Plan:
-    """What one connection meets. ``rate`` is the chance of a fault at each phase."""
+    """What one connection meets. ``rate`` is the chance of a fault at each phase of a letter."""
 
     def __init__(self, seed: int, connection: int, rate: float) -> None:
         self.chance = random.Random(f"{seed}/{connection}")
@@ -70,6 +75,6 @@ class Plan:
 
     def fault_at(self, phase: Phase) -> Fault | None:
         """What goes wrong at this phase; None where nothing does."""
-        if self.chance.random() >= self._rate:
+        if self.chance.random() >= self._rate * _ONCE.get(phase, 1):
             return None
         return self.chance.choice(FAULTS[phase])

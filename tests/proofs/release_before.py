@@ -76,6 +76,7 @@ def find_release(folder: Path, house: Path = HOUSE) -> Release:
         raise NoHistory("no commit knows an earlier schema (is this a whole clone?)")
     # By the program: Debian 12's Python does not know the safe filters of `tarfile` yet.
     archive = _run(house, "archive", commit)
+    folder.mkdir(exist_ok=True)
     subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
     before = re.search(r'^down_revision = "(\w+)"', (house / min(new)).read_text(), re.M)
     return Release(commit, before[1] if before else "base", folder)

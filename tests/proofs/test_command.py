@@ -3,8 +3,8 @@
 import pytest
 
 from tests.both import Place, open_places
-from tests.proofs.__main__ import find
 from tests.proofs.finding import Finding
+from tests.proofs.turns import find
 
 
 def test_a_proof_that_breaks_off_falls_short(capsys: pytest.CaptureFixture[str]) -> None:
