@@ -4,15 +4,18 @@ import dataclasses
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Engine
 
+from leadcapture import migrate
 from leadcapture.database import open_engine
+from leadcapture.settings import Settings, load
+from tests.databases import PostgresDatabases, SqliteFiles
 from tests.post_office import PostOffice, open_post_office
 from tests.postgres import Postgres
-from tests.served import run_command, service_environ
+from tests.served import service_environ
 
 KINDS = ("sqlite", "postgresql")
 
@@ -34,32 +37,42 @@ class Places:
 
     folder: Path
     stack: ExitStack
-    _postgres: Postgres | None = None
-
-    @property
-    def postgres(self) -> Postgres:
-        if self._postgres is None:
-            self._postgres = self.stack.enter_context(Postgres())
-        return self._postgres
+    _databases: dict[str, SqliteFiles | PostgresDatabases] = field(default_factory=dict)
 
     @contextmanager
     def place(self, kind: str) -> Iterator[Place]:
         """A migrated database for the length of a ``with``."""
         folder = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=self.folder))
-        url = self._new(kind, folder)
-        with open_post_office() as office, a_database(url, folder) as engine:
+        if kind not in self._databases:
+            self._databases[kind] = self._make(kind)
+        url = self._databases[kind].new(folder)
+        with open_post_office() as office, closing_engine(url) as engine:
             yield Place(kind, url, engine, folder, office)
 
-    def _new(self, kind: str, folder: Path) -> str:
+    def _make(self, kind: str) -> SqliteFiles | PostgresDatabases:
+        def settings_for(url: str) -> Settings:
+            return _settings(self.folder, url)
+
         if kind == "sqlite":
-            return f"sqlite:///{folder / 'leadcapture.sqlite3'}"
-        return self.postgres.url(self.postgres.create())
+            return SqliteFiles(self.folder, settings_for)
+        return PostgresDatabases(self.stack.enter_context(Postgres()), settings_for)
+
+
+def _settings(folder: Path, url: str) -> Settings:
+    return load(service_environ(folder, url, port=8000, smtp_port=25))
 
 
 @contextmanager
 def a_database(url: str, folder: Path) -> Iterator[Engine]:
     """Migrate the database at this URL; an engine for the length of a ``with``."""
-    run_command(["migrate"], service_environ(folder, url, port=8000, smtp_port=25))
+    migrate.upgrade(_settings(folder, url))
+    with closing_engine(url) as engine:
+        yield engine
+
+
+@contextmanager
+def closing_engine(url: str) -> Iterator[Engine]:
+    """An engine for the length of a ``with``."""
     engine = open_engine(url)
     try:
         yield engine
