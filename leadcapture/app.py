@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Flask
-from flask_migrate import Migrate
 
 from leadcapture import (
     accounts,
@@ -36,7 +35,6 @@ def create_app(settings: Settings, clock: Callable[[], datetime] = web.utc_now) 
     db.init_app(app)
     with app.app_context():
         apply_rules(db.engine)
-    Migrate(app, db, directory=str(web.migrations_folder()), render_as_batch=True)
     web.register(app)
     for room in (languages, errors, limits, health, metrics, public, accounts, dashboard):
         room.register(app)

@@ -21,7 +21,7 @@ _LOCK = 7_355_608
 
 def upgrade(settings: Settings, revision: str = "head") -> None:
     """Bring the database up to ``revision`` and publish what texts are new. Safe to repeat."""
-    app = create_app(settings)
+    app = _migrating_app(settings)
     with app.app_context(), _alone(app):
         _quietly(flask_migrate.upgrade, str(migrations_folder()), revision)
         if revision == "head":
@@ -34,7 +34,7 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
 
 def downgrade(settings: Settings, revision: str) -> None:
     """Take the database back to ``revision``."""
-    app = create_app(settings)
+    app = _migrating_app(settings)
     with app.app_context(), _alone(app):
         _quietly(flask_migrate.downgrade, str(migrations_folder()), revision)
 
@@ -48,6 +48,13 @@ def differences(settings: Settings) -> list[object]:
             for difference in compare_metadata(_context(connection), Base.metadata)
             if "lead_search" not in str(difference)
         ]
+
+
+def _migrating_app(settings: Settings) -> Flask:
+    """The application with what migrates: a service that only runs need not load Alembic."""
+    app = create_app(settings)
+    flask_migrate.Migrate(app, db, directory=str(migrations_folder()), render_as_batch=True)
+    return app
 
 
 def _context(connection: Connection) -> MigrationContext:
