@@ -32,7 +32,7 @@ TRIES_AGAIN = 3
 
 def answer_lost(place: Place, quick: bool, seed: int) -> Finding:
     """The worker dies between commit and reply; each retry gets the one receipt there is."""
-    return prove_answer_lost(place, 3 if quick else 30)
+    return prove_answer_lost(place, 2 if quick else 30)
 
 
 def prove_answer_lost(place: Place, visitors: int) -> Finding:

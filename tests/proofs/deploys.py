@@ -38,7 +38,7 @@ class Size:
     between: int
 
 
-QUICK = Size(deploys=2, between=30)
+QUICK = Size(deploys=2, between=15)
 FULL = Size(deploys=10, between=60)
 
 

@@ -11,7 +11,7 @@ import markdown_it
 import mdurl
 
 from tests.both import Place
-from tests.hostile import try_words
+from tests.hostile import COUNT, try_words
 from tests.parts import find_part
 from tests.proofs.finding import Finding
 
@@ -20,7 +20,7 @@ HOUSE = Path(__file__).resolve().parents[2]
 PYTHONS = {"3.12.1": "0.26.4", "3.13.2": "0.28.3"}
 _SCRIPT = """
 const { loadPyodide } = require("./node_modules/pyodide");
-const [places, seed] = JSON.parse(process.argv[2]);
+const [places, seed, count] = JSON.parse(process.argv[2]);
 (async () => {
   const python = await loadPyodide();
   for (const [inside, outside] of Object.entries(places)) {
@@ -38,14 +38,14 @@ for name in ("leadcapture", "leadcapture.letters"):
     sys.modules[name] = room
 from leadcapture.letters.self_test import interpreter_is_safe
 from tests.hostile import try_words
-letters, faults = try_words(${seed})
+letters, faults = try_words(${seed}, ${count})
 json.dumps([sys.version.split()[0], interpreter_is_safe(), letters, faults])
 `));
 })();
 """
 
 
-def try_under(version: str, package: str, seed: int) -> tuple[int, list[str]]:
+def try_under(version: str, package: str, seed: int, count: int) -> tuple[int, list[str]]:
     """How many letters of hostile words were written under this Python, and what was wrong."""
     with tempfile.TemporaryDirectory(prefix="leadcapture-python-") as name:
         folder = Path(name)
@@ -59,7 +59,7 @@ def try_under(version: str, package: str, seed: int) -> tuple[int, list[str]]:
             home = Path(part.__file__ or "").parent
             places[f"/site/{home.name}"] = str(home)
         done = subprocess.run(
-            [node, "try.js", json.dumps([places, seed])],
+            [node, "try.js", json.dumps([places, seed, count])],
             cwd=folder,
             capture_output=True,
             text=True,
@@ -80,10 +80,11 @@ def interpreters(place: Place, quick: bool, seed: int) -> Finding:
     if place.kind != "sqlite":
         return Finding("tried once: no database is asked")
     here = platform.python_version()
-    letters, faults = try_words(seed % 1000)
+    count = 1_000 if quick else COUNT
+    letters, faults = try_words(seed % 1000, count)
     told = [f"CPython {here}: {letters} letters of hostile words, {len(faults)} faults"]
     for version, package in PYTHONS.items():
-        letters, wrong = try_under(version, package, seed % 1000)
+        letters, wrong = try_under(version, package, seed % 1000, count)
         told.append(f"CPython {version}: {letters} letters of hostile words, {len(wrong)} faults")
         faults += wrong
     return Finding("; ".join(told), faults)

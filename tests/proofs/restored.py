@@ -33,7 +33,7 @@ class Due:
 
 def restored_copy(place: Place, quick: bool, seed: int) -> Finding:
     """Clone a database with due mail and run a scheduler on the clone, then release it."""
-    count, quiet = (20, 8.0) if quick else (200, 60.0)
+    count, quiet = (20, 5.0) if quick else (200, 60.0)
     faults: list[str] = []
     _name_the_original(place)
     due = _queue_mail(place.engine, count, random.Random(seed))

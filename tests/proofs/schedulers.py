@@ -51,7 +51,7 @@ class Size:
     deaths: tuple[PhaseName, ...]
 
 
-QUICK = Size(kills=6, shared=200, stops=("rcpt", "dot"), deaths=DEATHS)
+QUICK = Size(kills=3, shared=100, stops=("rcpt", "dot"), deaths=DEATHS)
 FULL = Size(kills=100, shared=2000, stops=PHASES, deaths=DEATHS)
 
 

@@ -50,7 +50,7 @@ class Size:
     works: float
 
 
-QUICK = Size(warms_up=25, works=45)
+QUICK = Size(warms_up=12, works=20)
 FULL = Size(warms_up=60, works=240)
 
 

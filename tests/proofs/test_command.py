@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.both import Place, open_places
+from tests.both import KINDS, Place, open_places
 from tests.proofs.finding import Finding
-from tests.proofs.turns import find
+from tests.proofs.turns import ONLY_ON, PROOFS, choose, find
 
 
 def test_a_proof_that_breaks_off_falls_short(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,3 +17,12 @@ def test_a_proof_that_breaks_off_falls_short(capsys: pytest.CaptureFixture[str])
         finding = find(breaks, places, "sqlite", quick=True, seed=7)
     assert finding == Finding("broke off", ["AssertionError: seed 7 on sqlite"])
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_short_form_of_each_runs_on_one_database_which_the_seed_chooses() -> None:
+    """OP-08."""
+    first, second = (choose(PROOFS, None, once=True, seed=seed) for seed in (0, 1))
+    assert [name for name, _ in first] == [name for name, _ in second] == list(PROOFS)
+    met = {name: {kind, other} for (name, kind), (_, other) in zip(first, second, strict=True)}
+    assert met == {name: set(ONLY_ON.get(name, KINDS)) for name in PROOFS}
+    assert choose(["states"], None, once=False, seed=0) == [("states", kind) for kind in KINDS]

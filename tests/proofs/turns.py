@@ -1,14 +1,15 @@
 """The proofs, and how they take turns: one after the other, or side by side."""
 
-import atexit
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
-from multiprocessing import active_children, get_context
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
 
 from tests.both import KINDS, Place, Places, open_places
 from tests.proofs.acknowledged import prove_acknowledged
@@ -116,44 +117,77 @@ def choose(names: Iterable[str], on: str | None, once: bool, seed: int) -> list[
 def take_turns(
     turns: list[Turn], quick: bool, seed: int, at_once: int
 ) -> Iterator[tuple[Turn, Finding, float]]:
-    """What each came to, and its seconds, in order; so many run side by side, the longest first.
+    """What each came to, and its seconds, in order; so many run side by side, the longest first."""
+    lanes = [Lane(quick, seed) for _ in range(at_once)]
+    free: SimpleQueue[Lane] = SimpleQueue()
+    for lane in lanes:
+        free.put(lane)
 
-    Each process that runs them has a PostgreSQL of its own, since some of them crash it.
-    """
-    ordered = sorted(turns, key=lambda turn: turn[0] not in LONGEST)
-    with ProcessPoolExecutor(at_once, get_context("spawn"), initializer=_settle_in) as pool:
+    def take(turn: Turn) -> tuple[Finding, float]:
+        lane = free.get()
         try:
-            futures = {turn: pool.submit(_take_turn, turn, quick, seed) for turn in ordered}
-            for turn in turns:
-                yield turn, *futures[turn].result()
-        except BaseException:
-            # Whoever is told to end takes the processes of the proofs along.
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in active_children():
-                process.terminate()
-            raise
+            return lane.take(turn)
+        finally:
+            free.put(lane)
+
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        ordered = sorted(turns, key=lambda turn: turn[0] not in LONGEST)
+        futures = {turn: pool.submit(take, turn) for turn in ordered}
+        for turn in turns:
+            yield turn, *futures[turn].result()
+    finally:
+        # Whoever is told to end takes the processes of the proofs along.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for lane in lanes:
+            lane.end()
 
 
-_places: list[Places] = []
+class Lane:
+    """A process that runs one proof after the other. It has a PostgreSQL of its own, since some
+    of them crash it.
+    """
+
+    def __init__(self, quick: bool, seed: int) -> None:
+        self._given = quick, seed
+        self._start()
+
+    def take(self, turn: Turn) -> tuple[Finding, float]:
+        """Run this proof: what it came to, and its seconds."""
+        if not self._process.is_alive():
+            self._start()
+        try:
+            self._asked.send(turn)
+            found: tuple[Finding, float] = self._asked.recv()
+        except (EOFError, OSError):
+            return Finding("broke off", ["its process has ended"]), 0.0
+        return found
+
+    def _start(self) -> None:
+        context = get_context("spawn")
+        self._asked, theirs = context.Pipe()
+        self._process = context.Process(target=_run_proofs, args=(theirs, *self._given))
+        self._process.start()
+        theirs.close()
+
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.join()
 
 
-def _settle_in() -> None:
-    """Open this process's places, until it ends."""
+def _run_proofs(asked: "Connection[object, Turn]", quick: bool, seed: int) -> None:
     end_when_told()
-    stack = ExitStack()
-    atexit.register(stack.close)
-    _places.append(stack.enter_context(open_places()))
-
-
-def _take_turn(turn: Turn, quick: bool, seed: int) -> tuple[Finding, float]:
-    name, kind = turn
-    began = time.monotonic()
-    print(f"{name} on {kind} …", file=sys.stderr, flush=True)
-    finding = find(PROOFS[name], _places[0], kind, quick, seed)
-    return finding, time.monotonic() - began
+    with open_places() as places, suppress(EOFError):
+        while True:
+            name, kind = asked.recv()
+            began = time.monotonic()
+            print(f"{name} on {kind} …", file=sys.stderr, flush=True)
+            finding = find(PROOFS[name], places, kind, quick, seed)
+            asked.send((finding, time.monotonic() - began))
 
 
 def end_when_told() -> None:
+    """Let SIGTERM be an exit like others, by way of all that is to be closed."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
