@@ -1,9 +1,11 @@
-"""Templates, compiled once for all applications of a run."""
+"""Templates and statements, compiled once for all applications and engines of a run."""
 
 from types import CodeType
 
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
+from sqlalchemy import Dialect, Engine
+from sqlalchemy.util import LRUCache
 
 
 class CompiledTemplates(BytecodeCache):
@@ -23,3 +25,26 @@ class CompiledTemplates(BytecodeCache):
     def dump_bytecode(self, bucket: Bucket) -> None:
         if bucket.code is not None:
             self._kept[bucket.key] = bucket.checksum, bucket.code
+
+
+class CompiledStatements:
+    """SQLAlchemy's own cache, held for all engines of a kind: each test has an engine.
+
+    A statement takes longer to compile than to run. What is compiled belongs to a dialect, so the
+    engines share that as well.
+    """
+
+    def __init__(self) -> None:
+        self._kept: LRUCache[object, object] = LRUCache(2_000)
+        self._dialects: dict[str, Dialect] = {}
+
+    def serve(self, engine: Engine) -> None:
+        """Let this engine take from what others compiled, and keep what it compiles itself."""
+        name = engine.dialect.name
+        if name not in self._dialects:
+            # A dialect gets to know its server when it first connects.
+            engine.connect().close()
+            engine.dispose()
+            self._dialects[name] = engine.dialect
+        engine.dialect = self._dialects[name]
+        engine.update_execution_options(compiled_cache=self._kept)

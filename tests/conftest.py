@@ -24,7 +24,7 @@ from leadcapture.vault import Vault
 from tests import guards
 from tests.chromium import open_browser, open_page
 from tests.clock import Clock
-from tests.compiled import CompiledTemplates
+from tests.compiled import CompiledStatements, CompiledTemplates
 from tests.databases import PostgresDatabases, SqliteFiles
 from tests.people import a_staff_member, test_keys, test_vault
 from tests.post_office import PostOffice, open_post_office
@@ -104,10 +104,16 @@ def empty_database_url(databases: SqliteFiles | PostgresDatabases, tmp_path: Pat
     return databases.empty(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def compiled_statements() -> CompiledStatements:
+    return CompiledStatements()
+
+
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
+def engine(database_url: str, compiled_statements: CompiledStatements) -> Iterator[Engine]:
     """An engine of the test's own, made as the service makes its own."""
     engine = open_engine(database_url)
+    compiled_statements.serve(engine)
     yield engine
     engine.dispose()
 
@@ -200,10 +206,17 @@ def compiled_templates() -> CompiledTemplates:
 
 
 @pytest.fixture
-def app(settings: Settings, clock: Clock, compiled_templates: CompiledTemplates) -> Iterator[Flask]:
+def app(
+    settings: Settings,
+    clock: Clock,
+    compiled_templates: CompiledTemplates,
+    compiled_statements: CompiledStatements,
+) -> Iterator[Flask]:
     """The application, as a server would import it, on this test's clock."""
     app = create_app(settings, clock)
     app.jinja_env.bytecode_cache = compiled_templates
+    with app.app_context():
+        compiled_statements.serve(db.engine)
     app.test_client_class = Visitor
     yield app
     with app.app_context():
