@@ -19,14 +19,15 @@ from leadcapture.app import create_app
 from leadcapture.database import db, open_engine, open_session
 from leadcapture.outbox.dispatch import Dispatcher
 from leadcapture.outbox.relay import RelaySession
-from leadcapture.settings import Relay, Settings
+from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 from tests import guards
 from tests.chromium import open_browser, open_page
 from tests.clock import Clock
 from tests.compiled import CompiledStatements, CompiledTemplates
+from tests.configured import make_settings
 from tests.databases import PostgresDatabases, SqliteFiles
-from tests.people import a_staff_member, test_keys, test_vault
+from tests.people import a_staff_member, test_vault
 from tests.post_office import PostOffice, open_post_office
 from tests.postgres import Postgres
 from tests.visitors import Visitor
@@ -172,32 +173,6 @@ def settings(
         tmp_path, database_url, smtp_port=office.port, port=bound_socket.getsockname()[1]
     )
     return dataclasses.replace(made, **settings_changes)
-
-
-def make_settings(
-    data_dir: Path, database_url: str, *, smtp_port: int = 25, port: int = 8000
-) -> Settings:
-    """Settings with the tests' keys, all on loopback."""
-    return Settings(
-        data_dir=data_dir,
-        database_url=database_url,
-        public_url=f"http://127.0.0.1:{port}",
-        secret_key="k" * 48,
-        seal_keys=test_keys,
-        hash_key=bytes(range(32, 64)),
-        relay=Relay(host="127.0.0.1", port=smtp_port, security="none"),
-        mail_from="hello@clinic.example",
-        reply_to="hello@clinic.example",
-        staff_alerts_to="desk@clinic.example",
-        dns_check=False,
-        form_min_seconds=0.0,
-        form_limit="10000 per minute",
-        sign_in_limit="10000 per minute",
-        # The tests' clock leaps by days while somebody is signed in.
-        staff_idle_minutes=0,
-        domain_pace=0,
-        relay_pace=0,
-    )
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ import sys, time
 from pathlib import Path
 from leadcapture.doctor import sender
 from leadcapture.settings import Dkim
-from tests.conftest import make_settings
+from tests.configured import make_settings
 from tests.name_server import NameServer
 import dataclasses
 from leadcapture.settings import Relay

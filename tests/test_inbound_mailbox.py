@@ -120,7 +120,7 @@ def test_readers_that_are_killed_lose_and_double_nothing(
         "import dataclasses, sys; from pathlib import Path;"
         "from leadcapture.database import open_engine;"
         "from leadcapture.intake.inbound.reading import read_mailbox;"
-        "from leadcapture.settings import Imap; from tests.conftest import make_settings;"
+        "from leadcapture.settings import Imap; from tests.configured import make_settings;"
         "from tests.people import test_vault;"
         "imap = Imap('127.0.0.1', int(sys.argv[3]), sys.argv[4], sys.argv[5], 'none');"
         "settings = make_settings(Path(sys.argv[1]), sys.argv[2]);"

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from leadcapture import integrity, migrate
 from leadcapture.database import open_engine
 from leadcapture.models import Lead
-from tests.conftest import make_settings
+from tests.configured import make_settings
 from tests.people import a_lead
 from tests.postgres import Postgres
 

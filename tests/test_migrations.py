@@ -12,7 +12,7 @@ from sqlalchemy import inspect, text
 
 from leadcapture import migrate
 from leadcapture.database import open_engine
-from tests.conftest import make_settings
+from tests.configured import make_settings
 
 
 def test_models_and_migrated_database_agree(database_url: str, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_killed_migration_leaves_the_old_or_the_new_schema(
     """DD-08: kill -9 at several moments; what stands afterwards is whole, and goes on."""
     settings = dataclasses.replace(make_settings(tmp_path, empty_database_url))
     program = (
-        "from tests.conftest import make_settings; from leadcapture import migrate;"
+        "from tests.configured import make_settings; from leadcapture import migrate;"
         "from pathlib import Path; import sys;"
         "print('go', flush=True);"
         "migrate.upgrade(make_settings(Path(sys.argv[1]), sys.argv[2]))"

@@ -24,7 +24,7 @@ from tests.benchmarks.clinic import BUSY, RARE, Clinic
 from tests.benchmarks.processor import Processor
 from tests.both import KINDS, Place, Places
 from tests.chromium import open_browser, open_page
-from tests.conftest import make_settings
+from tests.configured import make_settings
 from tests.desk_pages import addresses, asking, sign_in
 from tests.people import PASSWORD, a_staff_member
 from tests.served import free_port

@@ -29,7 +29,7 @@ from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 from tests.both import Place
 from tests.clock import TUESDAY_MORNING, Clock
-from tests.conftest import make_settings
+from tests.configured import make_settings
 from tests.incoming import BOUNCES, bounce, complaint
 from tests.people import a_lead, a_message, a_request, test_vault
 from tests.proofs.finding import Finding
