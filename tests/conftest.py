@@ -27,6 +27,7 @@ from tests.clock import Clock
 from tests.compiled import CompiledStatements, CompiledTemplates
 from tests.configured import make_settings
 from tests.databases import PostgresDatabases, SqliteFiles
+from tests.dovecot import Dovecot, open_dovecot
 from tests.people import a_staff_member, test_vault
 from tests.post_office import PostOffice, open_post_office
 from tests.postgres import Postgres
@@ -89,8 +90,7 @@ def databases(
     name = "sqlite_files" if database_kind == "sqlite" else "postgres_databases"
     makes: SqliteFiles | PostgresDatabases = request.getfixturevalue(name)
     yield makes
-    if isinstance(makes, PostgresDatabases):
-        makes.take_back()
+    makes.take_back()
 
 
 @pytest.fixture
@@ -142,6 +142,20 @@ def office() -> Iterator[PostOffice]:
     """The post office that takes what this test's service sends."""
     with open_post_office() as office:
         yield office
+
+
+@pytest.fixture(scope="session")
+def started_dovecot() -> Iterator[Dovecot]:
+    """One Dovecot for all tests: it takes a second to stop."""
+    with open_dovecot() as dovecot:
+        yield dovecot
+
+
+@pytest.fixture
+def dovecot(started_dovecot: Dovecot) -> Iterator[Dovecot]:
+    """The mailbox that this test's service reads, with nothing in it."""
+    yield started_dovecot
+    started_dovecot.empty()
 
 
 @pytest.fixture

@@ -42,6 +42,9 @@ class SqliteFiles:
         """A database that nobody has migrated."""
         return f"sqlite:///{folder / 'empty.sqlite3'}"
 
+    def take_back(self) -> None:
+        """Nothing is left to do: files go with the folder of their test."""
+
 
 @dataclass
 class PostgresDatabases:

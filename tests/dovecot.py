@@ -4,6 +4,7 @@ import grp
 import imaplib
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -84,6 +85,10 @@ class Dovecot:
         (maildir / "tmp" / name).write_bytes(mail.replace(b"\r\n", b"\n"))
         _give_away(self.folder / "mail")
         (maildir / "tmp" / name).rename(maildir / "new" / name)
+
+    def empty(self) -> None:
+        """Throw away all mail, and the folders that were made for it."""
+        shutil.rmtree(self.folder / "mail" / USER, ignore_errors=True)
 
     def count(self, folder: str = "INBOX") -> int:
         """How many mails lie in a folder; 0 where there is no such folder."""

@@ -3,7 +3,6 @@
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -30,12 +29,6 @@ from tests.people import a_lead, a_message, a_staff_member
 from tests.waiting import until
 
 FILED, SET_ASIDE = "leadcapture.filed", "leadcapture.set-aside"
-
-
-@pytest.fixture
-def dovecot() -> Iterator[Dovecot]:
-    with open_dovecot() as dovecot:
-        yield dovecot
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Mail comes back: a letter that bounces, a person who answers, a machine that does."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,19 +14,13 @@ from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 from tests.clock import Clock
 from tests.conftest import make_visitor
-from tests.dovecot import Dovecot, open_dovecot
+from tests.dovecot import Dovecot
 from tests.incoming import BOUNCES, answer, bounce, vacation
 from tests.people import EMAIL, PASSWORD, a_staff_member, typed_form
 from tests.post_office import Letter, PostOffice
 from tests.visitors import Visitor
 
 Read = Callable[[], None]
-
-
-@pytest.fixture
-def dovecot() -> Iterator[Dovecot]:
-    with open_dovecot() as dovecot:
-        yield dovecot
 
 
 @pytest.fixture
