@@ -30,6 +30,7 @@ from leadcapture.outbox.queue import Draft, enqueue, new_ref
 from leadcapture.scheduler import RESENT
 from leadcapture.settings import load
 from tests.clock import Clock
+from tests.compiled import CompiledStatements
 from tests.people import LETTER_VALUES, a_lead, a_request, test_vault
 from tests.proofs.relay_script import TAKES, Answer, Copy, ScriptedRelay
 from tests.proofs.state_table import FINAL, LEASED, Standing, fault_of_move
@@ -47,6 +48,10 @@ STAFF_ADDRESS = "desk@clinic.example"
 STEPS_OF_A_LETTER = 400
 
 
+# Each world has engines of its own, and says what the others said.
+_statements = CompiledStatements()
+
+
 class World:
     """One outbox over the database at this URL, from its first message to its last."""
 
@@ -58,6 +63,8 @@ class World:
         self.taken: list[Copy] = []
         self.faults: list[str] = []
         self.steppers = [Stepper(database_url) for _ in range(workers)]
+        for engine in (self.engine, *(stepper.engine for stepper in self.steppers)):
+            _statements.serve(engine)
         self.relays = [
             ScriptedRelay(self.taken, lambda: self._steps, stepper.stop_here)
             for stepper in self.steppers

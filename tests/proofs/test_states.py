@@ -24,18 +24,21 @@ TO_A_PACKETS_DOT = TO_THE_DOT[MessageKind.PACKET]
 def new_world(
     databases: SqliteFiles | PostgresDatabases, tmp_path: Path
 ) -> Iterator[Callable[[], World]]:
-    """Makes an outbox over a database of its own."""
+    """Makes one outbox after the other, each over a database of its own."""
     made: list[World] = []
 
     def new() -> World:
+        if made:
+            made[-1].close()
+            databases.take_back()
         folder = tmp_path / str(len(made))
         folder.mkdir()
         made.append(World(databases.new(folder), folder))
         return made[-1]
 
     yield new
-    for world in made:
-        world.close()
+    if made:
+        made[-1].close()
 
 
 @pytest.fixture
