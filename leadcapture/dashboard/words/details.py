@@ -67,7 +67,9 @@ def parted_sentence(facts: Mapping[str, Any]) -> str:
     number = facts.get("follow_ups_again", 0)
     if not number:
         return sentence
-    told = ngettext("%(num)d follow-up goes out after all", "%(num)d follow-ups go out after all", number)
+    told = ngettext(
+        "%(num)d follow-up goes out after all", "%(num)d follow-ups go out after all", number
+    )
     return f"{sentence} ({told})"
 
 
