@@ -168,11 +168,10 @@ def set_out(
     session.expire_all()
     session.execute(delete(Suppression))
     lead.status, lead.waiting_since, lead.confirmed_at = LeadStatus.NEW, now, now
-    held = a_request(session, lead, screening=Screening.HELD)
     for step in ("day-3", "day-10", "day-24"):
         a_message(session, lead, step=step, due_at=now + timedelta(days=3))
-    other = a_lead(session, email=f"jan{number}@another.example")
-    a_request(session, other)
+    other = a_lead(session, email=f"jan{number}@another.example", waiting_since=None)
+    held = a_request(session, other, screening=Screening.HELD)
     a_message(session, other, due_at=now + timedelta(days=3))
     packet: dict[str, Any] = {"kind": MessageKind.PACKET, "fence": 1, "state_at": now}
     sent = a_message(session, lead, state=MessageState.SENT, sent_at=now, **packet)
