@@ -294,7 +294,7 @@ def test_one_sequence_stays_and_the_other_is_cancelled_with_its_reason(
         ("day-3", "cancelled", "merged"),
     ]
     assert "Merged with the lead of Jan Whitfield (1 follow-up cancelled)" in told.text
-    assert "Its lead was merged with another, whose follow-ups went out instead." in told.text
+    assert "Its lead was merged with another, which had follow-ups of its own." in told.text
 
 
 def test_a_sequence_that_only_the_other_has_goes_on_at_the_address_that_stays(

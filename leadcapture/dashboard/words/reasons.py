@@ -170,7 +170,7 @@ REASON: Mapping[str, LazyString] = {
         "The address was corrected after a copy had been tried at the old one. Send the packet "
         "again if it was that."
     ),
-    "merged": lazy_gettext("Its lead was merged with another, whose follow-ups went out instead."),
+    "merged": lazy_gettext("Its lead was merged with another, which had follow-ups of its own."),
     "erased": lazy_gettext("The person's record was erased."),
     "contacted": lazy_gettext("Somebody has spoken with the person."),
     "wrote": lazy_gettext("Somebody of the clinic has written to the person."),
