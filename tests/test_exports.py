@@ -132,7 +132,7 @@ def test_a_long_export_needs_a_second_person_and_is_written_once(
     assert take(rosa).status_code == 303
     export = session.scalars(select(Export)).one()
     assert export.state is ExportState.ASKED
-    assert "other than you has to say yes" in rosa.page("/desk/exports").main_text
+    assert "other than you has to approve it" in rosa.page("/desk/exports").main_text
     address = f"/desk/exports/{export.ref}"
     token = rosa.page("/desk/exports").form("/cancellation")["csrf_token"]
     own = rosa.post(f"{address}/approval", data={"csrf_token": token, "password": PASSWORD})
