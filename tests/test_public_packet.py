@@ -90,7 +90,7 @@ def test_an_expired_link_offers_a_new_one_by_mail(
     assert "FDA" not in page.text
     assert client.post(packet_path).status_code == 410
 
-    answer = client.send(page, "/link")
+    answer = client.send(page, "/link?lang=en")
 
     assert answer.status_code == 200
     assert EMAIL not in answer.text
