@@ -172,8 +172,8 @@ def _counted(length: timedelta) -> tuple[int, int]:
     if hours < 24:
         return hours, _UNIT["hour"]
     seconds = minutes * 60
-    # Eight days say more than a week.
-    unit = next((size for size in _LONG_UNITS if seconds >= 1.2 * size), _UNIT["day"])
+    # Thirteen days say more than two weeks.
+    unit = next((size for size in _LONG_UNITS if seconds >= 2 * size), _UNIT["day"])
     return max(1, round(seconds / unit)), unit
 
 
