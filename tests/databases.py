@@ -97,9 +97,10 @@ class PostgresDatabases:
 
 @dataclass(frozen=True)
 class Clearing:
-    """How a copy of a template becomes as it was: the statements, and what must not differ."""
+    """How a copy of a template becomes as it was: what is taken away, and what must not differ."""
 
-    statements: str
+    bare: frozenset[str]
+    numbers: str
     state: str
     before: list[tuple[object, ...]]
 
@@ -109,41 +110,56 @@ class Clearing:
         with server.connect(template) as connection:
             tables = [name for (name,) in connection.execute(_TABLES)]
             full = [name for name in tables if _holds_rows(connection, name)]
-            bare = [name for name in tables if name not in full]
-            numbers = connection.execute(_NUMBERS).fetchall()
-            state = _state_of(full, bare)
+            numbers = [
+                f"SELECT setval('{name}', {number}, {is_called})"
+                for name, number, is_called in connection.execute(_NUMBERS)
+            ]
+            state = _state_of(full)
             before = connection.execute(state.encode()).fetchall()
-        statements = [
-            # Neither keys nor triggers look at what goes.
-            "SET session_replication_role = replica",
-            *(f'DELETE FROM "{name}"' for name in bare),
-            *(f"SELECT setval('{name}', {n}, {called})" for name, n, called in numbers),
-        ]
-        return cls("; ".join(statements), state, before)
+        return cls(frozenset(tables) - set(full), "; ".join(numbers), state, before)
 
     def clear(self, server: Postgres, name: str) -> bool:
         """Take the rows of a test away; False where it did more to the database than that."""
         server.disconnect(name)
         try:
             with server.connect(name) as connection:
-                if connection.execute(self.state.encode()).fetchall() != self.before:
-                    return False
-                connection.execute(self.statements.encode())
+                return self._is_untouched(connection) and self._clear(connection)
         except psycopg.Error:
             return False
-        return True
+
+    def _clear(self, connection: psycopg.Connection) -> bool:
+        """Delete, and give the space back: rows stand in the order in which they come again."""
+        if touched := self._touched(connection):
+            # Neither keys nor triggers look at what goes.
+            deletions = "; ".join(f'DELETE FROM "{table}"' for table in touched)
+            replica = "SET session_replication_role = replica"
+            connection.execute(f"{replica}; {deletions}; {self.numbers}".encode())
+            names = ", ".join(f'"{table}"' for table in touched)
+            connection.execute(f"VACUUM (PARALLEL 0) {names}".encode())
+            for table in touched:
+                connection.execute("SELECT pg_clear_relation_stats('public', %s)", (table,))
+        return self._is_untouched(connection) and not self._touched(connection)
+
+    def _is_untouched(self, connection: psycopg.Connection) -> bool:
+        return connection.execute(self.state.encode()).fetchall() == self.before
+
+    def _touched(self, connection: psycopg.Connection) -> list[str]:
+        """The tables in which rows stand or stood, of those that had none."""
+        return [table for (table,) in connection.execute(_FILLED) if table in self.bare]
 
 
-_TABLES = (
-    "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
-)
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+_FILLED = """
+    SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+    AND pg_relation_size(oid) > 0
+"""
 _NUMBERS = """
     SELECT sequencename, coalesce(last_value, start_value), last_value IS NOT NULL FROM pg_sequences
 """
-# What somebody changes writes its row of a catalogue anew; what they measured stands there too.
-_CATALOGUES = ("pg_class", "pg_attrdef", "pg_constraint", "pg_trigger", "pg_proc", "pg_type")
+# What somebody changes writes its row of a catalogue anew.
+_CATALOGUES = ("pg_attrdef", "pg_constraint", "pg_trigger", "pg_proc", "pg_type")
 _OURS = 16_384
-# Pages of a table or an index that held many rows, which the planner would reckon with.
+# An index that many rows passed through.
 _LARGEST = 256 * 1024
 
 
@@ -151,21 +167,22 @@ def _holds_rows(connection: psycopg.Connection, table: str) -> bool:
     return connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1'.encode()).fetchone() is not None
 
 
-def _state_of(full: list[str], bare: list[str]) -> str:
-    """A question whose answer stays the same while nothing but rows of bare tables changes."""
+def _state_of(full: list[str]) -> str:
+    """A question whose answer stays the same while nothing but rows of other tables changes."""
     written = "count(*), coalesce(max(xmin::text::bigint), 0)"
+    kinds = "hashtext(concat_ws(' ', relname, relkind, relnatts, relhasindex, relhastriggers))"
     changed = [f"SELECT {written} FROM {name} WHERE oid >= {_OURS}" for name in _CATALOGUES]
     changed += [
         f"SELECT {written} FROM pg_attribute WHERE attrelid >= {_OURS}",
         f"SELECT {written} FROM pg_index WHERE indexrelid >= {_OURS}",
+        f"SELECT count(*), sum({kinds}::bigint) FROM pg_class WHERE oid >= {_OURS}",
+        f"SELECT count(*), 0 FROM pg_class WHERE oid >= {_OURS} AND relkind = 'r'"
+        " AND reltuples >= 0",
         f"SELECT count(*), 0 FROM pg_statistic WHERE starelid >= {_OURS}",
-        f"SELECT sum(relpages), sum(reltuples)::bigint FROM pg_class WHERE oid >= {_OURS}",
-        *(f'SELECT {written} FROM "{name}"' for name in full),
-    ]
-    changed += [
         f"SELECT count(*), 0 FROM pg_class WHERE oid >= {_OURS} AND relkind IN ('r', 'i')"
         f" AND pg_relation_size(oid) > {_LARGEST}",
         "SELECT count(*), 0 FROM pg_db_role_setting JOIN pg_database ON oid = setdatabase"
         " WHERE datname = current_database()",
+        *(f'SELECT {written} FROM "{name}"' for name in full),
     ]
     return " UNION ALL ".join(f"({one})" for one in changed)
