@@ -144,12 +144,20 @@ class Outbox:
             until(is_done, within=within, what="the end of all messages")
 
     def crash(self) -> None:
-        """kill -9 of a backend: PostgreSQL throws everybody out and recovers from its log, as an
-        immediate restart does.
+        """kill -9 of a backend: PostgreSQL throws everybody out, which is awaited here, and
+        recovers from its log, as an immediate restart does.
         """
-        with suppress(*_AWAY), self.engine.connect() as connection:
-            os.kill(connection.scalar(text("SELECT pg_backend_pid()")) or 0, signal.SIGKILL)
+        with suppress(*_AWAY), self.engine.connect() as witness, self.engine.connect() as victim:
+            os.kill(victim.scalar(text("SELECT pg_backend_pid()")) or 0, signal.SIGKILL)
+            while witness.scalar(text("SELECT 1")):
+                threading.Event().wait(0.01)
         self.engine.dispose()
+
+    def is_there(self) -> bool:
+        """Whether the database answers; a server that recovers lets nobody in."""
+        with suppress(*_AWAY), self.engine.connect() as connection:
+            return bool(connection.scalar(text("SELECT 1")))
+        return False
 
 
 def _drafts(

@@ -27,6 +27,7 @@ from tests.proofs.fleet import Fleet, a_fleet
 from tests.proofs.ledger import read_ledger
 from tests.proofs.posting import Visitors
 from tests.served import Process
+from tests.waiting import until
 
 MAY_GROW = 1.10
 # The pool of a worker keeps up to this many connections more than it happened to have before.
@@ -128,6 +129,7 @@ def _go_astray(world: World, place: Place, seconds: float) -> None:
     if place.kind == "postgresql":
         world.fleet.outbox.crash()
         world.crashes += 1
+        until(world.fleet.outbox.is_there, within=60, what="the server's recovery")
 
 
 def _look_around(world: World) -> None:
