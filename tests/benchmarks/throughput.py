@@ -47,7 +47,7 @@ def throughput(places: Places, quick: bool) -> None:
             race.run(number)
         race.print_rates(rounds)
         race.print_doubt()
-    _idle(places, 5 if quick else 30)
+    _idle(places, 10 if quick else 60)
 
 
 @dataclass
@@ -252,8 +252,8 @@ def _idle(places: Places, seconds: float) -> None:
         with places.place(kind) as place, tempfile.TemporaryDirectory() as folder:
             with a_service(Path(folder), place.url, place.office.port) as service:
                 process = psutil.Process(service.start_scheduler().pid)
-                # The upkeep's first turns, at 10 s and 20 s, build what later ones have.
-                threading.Event().wait(25)
+                # The first turns build what later ones have; the last of them comes after 60 s.
+                threading.Event().wait(66)
                 before = process.cpu_times()
                 threading.Event().wait(seconds)
                 after = process.cpu_times()
