@@ -100,6 +100,7 @@ def test_a_deferred_letter_comes_later_as_the_same_letter(
     session.refresh(message)
     assert (message.state, message.attempts) == (MessageState.SENT, 3)
     assert letter.sha256 == message.sha256
+    assert letter.mail["Message-ID"] == message.mail_id
     assert letter.mail["Date"].datetime == message.mail_date
     assert [a.outcome for a in session.scalars(select(Attempt).order_by(Attempt.id))] == [
         "queued",
