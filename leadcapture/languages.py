@@ -89,10 +89,17 @@ def speak(language: str) -> str:
     """Make the rest of this request speak ``language``, if we do; what is spoken then."""
     if language in LANGUAGES:
         g.language = language
-        for kept in ("words", "reader"):
-            g.pop(kept, None)
+        g.pop("for_language", None)
         refresh()
     return page_language()
+
+
+def found_for_language() -> dict[str, Any]:
+    """What was found once for the language of this page; another language begins anew."""
+    found: dict[str, Any] | None = g.get("for_language")
+    if found is None:
+        found = g.for_language = {}
+    return found
 
 
 def _told(word: str, **variables: Any) -> Markup:
@@ -102,13 +109,14 @@ def _told(word: str, **variables: Any) -> Markup:
 
 def _spoken() -> Words:
     """The words of the language that the page being made speaks."""
-    words: Words | None = g.get("words")
-    if words is None:
+    found = found_for_language()
+    if _WORDS not in found:
         kept: dict[NullTranslations, Words] = current_app.extensions[_WORDS]
         catalogue = get_translations()
         if catalogue not in kept:
             kept[catalogue] = Words(catalogue)
-        words = g.words = kept[catalogue]
+        found[_WORDS] = kept[catalogue]
+    words: Words = found[_WORDS]
     return words
 
 

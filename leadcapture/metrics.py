@@ -20,7 +20,7 @@ from sqlalchemy import String, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from leadcapture.database import db
-from leadcapture.models import Attempt, Gate, Heartbeat, Message, MessageState, Request, Task
+from leadcapture.models import OPEN_STATES, Attempt, Gate, Heartbeat, Message, Request, Task
 from leadcapture.outbox import audit, sweeper
 from leadcapture.outbox.alerts import open_subjects
 from leadcapture.readiness import oldest_due_at
@@ -29,7 +29,7 @@ from leadcapture.web import now, settings
 LIVE_FOR = 5.0
 TOTALS_FOR = 60.0
 BACKUP_FILE = "backup-at"
-_OPEN = tuple(state.value for state in MessageState if not state.is_final)
+_OPEN = tuple(state.value for state in OPEN_STATES)
 _NAMED = ("127.0.0.1", "localhost", "::1")
 _CACHE = "leadcapture.metrics"
 

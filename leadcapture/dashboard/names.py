@@ -30,7 +30,7 @@ def telephone(number: str) -> str:
 def address(email: str) -> Markup:
     """An address that a narrow column breaks before its @, if anywhere."""
     local, at, domain = email.partition("@")
-    return Markup("{}<wbr>{}{}").format(local, at, domain)
+    return Markup("%s<wbr>%s%s") % (local, at, domain)
 
 
 def reference(receipt: str) -> str:

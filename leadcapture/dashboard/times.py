@@ -13,11 +13,13 @@ from babel.dates import (
     format_datetime,
     format_timedelta,
 )
-from flask import g
 from flask_babel import get_locale, gettext
 from markupsafe import Markup
 
+from leadcapture.languages import found_for_language
 from leadcapture.web import now, settings
+
+_READER = "leadcapture.reader"
 
 _JUST_NOW = timedelta(seconds=45)
 _EXACT_HOURS = 10
@@ -43,12 +45,13 @@ class _Reader:
 
 def _reader() -> _Reader:
     # Asked for by each of hundreds of times on a page.
-    found: _Reader | None = g.get("reader")
-    if found is None:
+    found = found_for_language()
+    if _READER not in found:
         locale = get_locale()
         language = str(locale.language) if locale else "en"
-        found = g.reader = _Reader(now(), settings().clinic.time_zone, language)
-    return found
+        found[_READER] = _Reader(now(), settings().clinic.time_zone, language)
+    reader: _Reader = found[_READER]
+    return reader
 
 
 def moment(at: datetime) -> Markup:

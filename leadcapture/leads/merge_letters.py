@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from leadcapture.leads.contact import CallOutcome, Meeting
 from leadcapture.models import (
+    OPEN_STATES,
     Lead,
     LeadStatus,
     Merge,
@@ -31,7 +32,6 @@ from leadcapture.vault import Vault
 CANCELLED = "merged"
 _NOT_LEFT = (MessageState.QUEUED, MessageState.CLAIMED, MessageState.HELD)
 _STOPPED = (MessageState.CANCELLED, MessageState.SUPPRESSED)
-_OPEN = tuple(state for state in MessageState if not state.is_final)
 _DEALT_WITH = ("answered", "call_logged", *Meeting, "status_changed", "follow_ups_cancelled")
 
 
@@ -164,7 +164,7 @@ def _may_go_on(session: Session, letter: Message, lead: Lead, now: datetime) -> 
         Message.cap_hash == lead.cap_hash,
         Message.kind == MessageKind.FOLLOW_UP,
         Message.step == letter.step,
-        Message.state.in_(_OPEN),
+        Message.state.in_(OPEN_STATES),
     )
     return session.scalar(same.limit(1)) is None
 

@@ -18,7 +18,7 @@ from leadcapture.models.lead import UNLISTED, Lead, LeadStatus
 from leadcapture.models.letter import LetterVersion
 from leadcapture.models.mention import Mention
 from leadcapture.models.merge import Merge, ToldApart
-from leadcapture.models.message import Message, MessageKind, MessageState
+from leadcapture.models.message import OPEN_STATES, Message, MessageKind, MessageState
 from leadcapture.models.notice_sender import NoticeKind, NoticeSender
 from leadcapture.models.pace import Pace
 from leadcapture.models.presence import Presence
@@ -35,6 +35,7 @@ from leadcapture.models.timeline import TimelineEntry
 from leadcapture.models.view import ListChoice, SavedView
 
 __all__ = [
+    "OPEN_STATES",
     "UNLISTED",
     "Attempt",
     "AuditEntry",

@@ -27,7 +27,7 @@ class MessageState(enum.StrEnum):
     @property
     def is_final(self) -> bool:
         """True where nothing more happens, save sent → bounced."""
-        return self not in _OPEN
+        return self not in OPEN_STATES
 
     @property
     def is_stoppable(self) -> bool:
@@ -35,14 +35,12 @@ class MessageState(enum.StrEnum):
         return self in (MessageState.QUEUED, MessageState.CLAIMED, MessageState.HELD)
 
 
-_OPEN = frozenset(
-    {
-        MessageState.QUEUED,
-        MessageState.CLAIMED,
-        MessageState.SENDING,
-        MessageState.UNCERTAIN,
-        MessageState.HELD,
-    }
+OPEN_STATES = (
+    MessageState.QUEUED,
+    MessageState.CLAIMED,
+    MessageState.SENDING,
+    MessageState.UNCERTAIN,
+    MessageState.HELD,
 )
 
 

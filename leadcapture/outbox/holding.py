@@ -20,9 +20,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from leadcapture.models import Lead, Message, MessageState
-
-_OPEN = tuple(state for state in MessageState if not state.is_final)
+from leadcapture.models import OPEN_STATES, Lead, Message
 
 
 def hold_leads(session: Session, *lead_ids: int) -> Sequence[Lead]:
@@ -41,7 +39,7 @@ def hold_letters(session: Session, lead_id: int) -> None:
     """Hold the letters of a lead that have not ended; their lead is held already."""
     session.execute(
         select(Message.id)
-        .where(Message.lead_id == lead_id, Message.state.in_(_OPEN))
+        .where(Message.lead_id == lead_id, Message.state.in_(OPEN_STATES))
         .order_by(Message.id)
         .with_for_update(key_share=True)
     ).all()

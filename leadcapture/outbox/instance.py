@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 
 from leadcapture.database import asking, open_session, reading
 from leadcapture.kept_file import replace_file
-from leadcapture.models import Gate, Instance, Message, MessageState
+from leadcapture.models import OPEN_STATES, Gate, Instance, Message
 from leadcapture.models.instance import ONLY
 from leadcapture.outbox import gates
 
@@ -250,9 +250,7 @@ def _close_gate(session: Session, now: datetime) -> None:
 
 
 def _is_waiting(session: Session | Connection) -> bool:
-    waiting = select(Message.id).where(
-        Message.state.in_([state for state in MessageState if not state.is_final])
-    )
+    waiting = select(Message.id).where(Message.state.in_(OPEN_STATES))
     return session.scalar(waiting.limit(1)) is not None
 
 
