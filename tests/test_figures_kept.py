@@ -17,6 +17,7 @@ from leadcapture.leads import clock as response_clock
 from leadcapture.leads import figures, kept_tallies, sources, tallies, timeline
 from leadcapture.leads.clock import Rules, keep_rules
 from leadcapture.leads.figures import Figures, Period, read_figures
+from leadcapture.leads.kept_months import kept_months
 from leadcapture.leads.kept_tallies import TallyKeeper
 from leadcapture.models import (
     DayTally,
@@ -25,6 +26,7 @@ from leadcapture.models import (
     Message,
     MessageKind,
     MessageState,
+    MonthTally,
     Recount,
     Request,
     Screening,
@@ -35,9 +37,12 @@ from tests.clock import TUESDAY_MORNING
 from tests.people import a_lead, a_message, a_request, a_staff_member
 
 ZONE = ZoneInfo("America/Costa_Rica")
-DAYS = 9
-FIRST = TUESDAY_MORNING.astimezone(ZONE).date()
-NOW = TUESDAY_MORNING + timedelta(days=DAYS)
+DAYS = 43
+BEGIN = TUESDAY_MORNING - timedelta(days=10)
+FIRST = BEGIN.astimezone(ZONE).date()
+NOW = BEGIN + timedelta(days=DAYS)
+MARCH = date(2026, 3, 1)
+DAY = timedelta(days=1)
 PERIOD = Period(FIRST, FIRST + timedelta(days=DAYS))
 STAGE = {"contacted": 1, "booked": 2, "patient": 3}
 AHEAD = ("queued", "claimed", "sending")
@@ -196,7 +201,7 @@ class Life:
         self.session.commit()
 
     def _moment(self) -> datetime:
-        return TUESDAY_MORNING + timedelta(minutes=self.chance.randrange(DAYS * 24 * 60))
+        return BEGIN + timedelta(minutes=self.chance.randrange(DAYS * 24 * 60))
 
     def _ask(self, lead: Lead) -> None:
         request = a_request(
@@ -296,19 +301,52 @@ def test_kept_days_are_read_and_not_reckoned_again(session: Session, staff: list
     TallyKeeper(str(ZONE)).keep_tallies(session, NOW)
     before = read_figures(session, PERIOD, rules, NOW)
     kept = session.scalars(select(DayTally)).all()
-    assert {one.day for one in kept} >= set(PERIOD.days[:-2])
+    begins = session.scalars(select(func.min(Request.created_at))).one().astimezone(ZONE).date()
+    assert {one.day for one in kept} >= {day for day in PERIOD.days[:-2] if day >= begins}
     assert PERIOD.last not in {one.day for one in kept}, "today is not over"
     for one in kept:
         one.content = {**(one.content or {}), "sources": {"made up": 1}}
+    session.execute(delete(MonthTally))
     session.commit()
     after = read_figures(session, PERIOD, rules, NOW)
     assert after.funnel == before.funnel
     assert after.sources[0] == "made up"
 
 
+def test_a_kept_month_is_read_until_one_of_its_days_changes(
+    session: Session, staff: list[Staff]
+) -> None:
+    life = Life(session, staff, 5)
+    life.fill()
+    rules, keeper = response_clock.default_rules(str(ZONE)), TallyKeeper(str(ZONE))
+    reckoning = tallies.reckoning_of(session, rules)
+    keeper.keep_tallies(session, NOW)
+    month = session.scalars(select(MonthTally)).one()
+    assert month.month == MARCH
+    month.content = {**month.content, "letters": {"made up": 1}}
+    session.commit()
+    assert read_figures(session, PERIOD, rules, NOW).letters["made up"] == 1
+    lead = session.scalars(
+        select(Lead)
+        .join(Request)
+        .where(Request.created_at.between(BEGIN + 9 * DAY, BEGIN + 30 * DAY))
+    ).first()
+    assert lead is not None
+    timeline.record(session, lead.id, "met", NOW, actor_id=staff[0].id)
+    session.commit()
+    same(session, rules, NOW)
+    kept_tallies.clear_changed(session, ZONE)
+    session.commit()
+    assert MARCH not in kept_months(session, kept_tallies._good_days(session, reckoning), reckoning)
+    same(session, rules, NOW)
+    keeper.keep_tallies(session, NOW)
+    assert MARCH in kept_months(session, kept_tallies._good_days(session, reckoning), reckoning)
+    same(session, rules, NOW)
+
+
 def test_what_was_read_before_a_change_is_not_kept(session: Session, staff: list[Staff]) -> None:
     """Between reading a day and keeping it somebody answers: the day stays to be reckoned."""
-    at = TUESDAY_MORNING
+    at = BEGIN
     request = a_request(session, a_lead(session), created_at=at)
     session.commit()
     rules = response_clock.default_rules(str(ZONE))
@@ -322,7 +360,7 @@ def test_what_was_read_before_a_change_is_not_kept(session: Session, staff: list
     session.commit()
     kept_tallies._store(session, read, fences, reckoning)
     session.commit()
-    assert not kept_tallies.kept_tallies(session, FIRST, FIRST, reckoning)
+    assert not kept_tallies.kept_sum(session, FIRST, FIRST, reckoning).days
     same(session, rules, NOW)
 
 

@@ -15,6 +15,7 @@ from leadcapture.leads import listing, tags, views
 from leadcapture.leads.bulk import MOST
 from leadcapture.leads.next_steps import next_steps
 from leadcapture.leads.pipeline import ClosedReason
+from leadcapture.leads.standing import COUNTED, standing
 from leadcapture.models import SavedView
 
 
@@ -71,8 +72,8 @@ def show_list(
         offered=offered,
         columns=columns,
         all_columns=views.COLUMNS,
-        counts=listing.counts(session),
-        counted=listing.COUNTED,
+        standing=standing(session),
+        counted=COUNTED,
         reach=listing.REACH,
         tags=tags.tags_of(session, [lead.id for lead in page.leads]),
         steps=next_steps(session, page.leads) if "next" in columns else {},

@@ -1,8 +1,7 @@
 """The pipeline: a column for each status, and leads that move from one to another."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from flask import redirect, render_template, request
 from flask.typing import ResponseReturnValue
@@ -20,6 +19,7 @@ from leadcapture.leads import bulk, listing, tags
 from leadcapture.leads.filters import LISTED, ME, NOBODY, Asker, Filters
 from leadcapture.leads.next_steps import next_steps
 from leadcapture.leads.pipeline import ClosedReason, moves_from
+from leadcapture.leads.standing import COUNTED, Standing, standing
 from leadcapture.models import Lead, LeadStatus
 
 # Of each column at once: more would be scrolled past, and each card has a menu of its own.
@@ -33,8 +33,7 @@ class Column:
     status: LeadStatus
     page: listing.Page
     moves: Sequence[LeadStatus]
-    count: int | None
-    oldest_at: datetime | None
+    standing: Standing | None
     is_first_page: bool
 
 
@@ -103,15 +102,17 @@ def _read_board(owner: str) -> Shown:
 
 def _show(shown: Shown, problem: str = "") -> ResponseReturnValue:
     session, asks = db.session(), asker()
-    counted: Mapping[LeadStatus, int] = {} if shown.filters.owner else listing.counts(session)
-    columns = [_column(session, asks, shown.filters, status, counted) for status in LISTED]
+    known = {} if shown.filters.owner else standing(session)
+    columns = [
+        _column(session, asks, shown.filters, status, known.get(status)) for status in LISTED
+    ]
     leads = [lead for column in columns for lead in column.page.leads]
     made = render_template(
         "dashboard/pipeline.html",
         columns=columns,
         shown=shown,
         owner=shown.filters.owner,
-        counted=listing.COUNTED,
+        counted=COUNTED,
         tags=tags.tags_of(session, [lead.id for lead in leads]),
         steps=next_steps(session, leads),
         reasons=list(ClosedReason),
@@ -128,13 +129,9 @@ def _column(
     asks: Asker,
     filters: Filters,
     status: LeadStatus,
-    counted: Mapping[LeadStatus, int],
+    standing: Standing | None,
 ) -> Column:
     key = listing.read_key(request.args.get(status.value, ""))
     own = replace(filters, status=(status,))
     page = listing.page(session, own, asks, key=key, size=CARDS)
-    oldest = None
-    if counted.get(status):
-        last = listing.page(session, own, asks, listing.Order(reversed=True), size=1).leads
-        oldest = last[0].last_request_at if last else None
-    return Column(status, page, moves_from(status), counted.get(status), oldest, key is None)
+    return Column(status, page, moves_from(status), standing, key is None)

@@ -5,34 +5,23 @@ They are the sum of each day's tally (`leads.tallies`). Days that are over are k
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from leadcapture.leads.clock import Rules
-from leadcapture.leads.kept_tallies import kept_tallies
-from leadcapture.leads.opening_time import OpeningTime
+from leadcapture.leads.kept_tallies import kept_sum
 from leadcapture.leads.responses import Responses
-from leadcapture.leads.tallies import (
-    STAGES,
-    Content,
-    Reckoning,
-    TooMany,
-    count_days,
-    reckoning_of,
-)
+from leadcapture.leads.tallies import STAGES, TooMany, count_days, reckoning_of
 from leadcapture.models import Staff
 
 LONGEST = 400
 """Days that one look at the figures may cover."""
 MOST = 10_000
 """Requests that are reckoned while somebody waits; more keep a thread for too long."""
-
-Name = TypeVar("Name", bound=Hashable)
 
 
 class StillCounting(Exception):
@@ -77,20 +66,20 @@ class Figures:
 def read_figures(session: Session, period: Period, rules: Rules, now: datetime) -> Figures:
     """The figures of a period; `StillCounting` where too little of a long one is ready."""
     reckoning = reckoning_of(session, rules)
-    days = dict(kept_tallies(session, period.first, period.last, reckoning))
-    missing = [day for day in period.days if day not in days]
+    total = kept_sum(session, period.first, period.last, reckoning)
+    missing = [day for day in period.days if day not in total.days]
     try:
-        days |= count_days(session, missing, reckoning, now, MOST)
+        for day, content in count_days(session, missing, reckoning, now, MOST).items():
+            total.add_day(day, content)
     except TooMany:
-        raise StillCounting(len(days), len(period.days)) from None
-    total = _Sum()
-    for content in days.values():
-        total.add(content)
+        raise StillCounting(len(total.days), len(period.days)) from None
     total.add_open(reckoning, now)
-    sources = total.sources
+    sources: Counter[str] = Counter()
+    for names in total.days.values():
+        sources.update(names)
     return Figures(
         period=period,
-        requests={day: Counter(days[day]["sources"]) for day in period.days},
+        requests={day: Counter(total.days[day]) for day in period.days},
         sources=sorted(sources, key=lambda name: (-sources[name], name)),
         funnel=dict(zip(STAGES, total.stages, strict=True)),
         responses=_together(total.hours.values()),
@@ -99,57 +88,6 @@ def read_figures(session: Session, period: Period, rules: Rules, now: datetime) 
         people=_by_number(_named(session, total.people)),
         letters=total.letters,
     )
-
-
-@dataclass
-class _Sum:
-    """The tallies of many days, added up."""
-
-    sources: Counter[str] = field(default_factory=Counter)
-    letters: Counter[str] = field(default_factory=Counter)
-    stages: list[int] = field(default_factory=lambda: [0] * len(STAGES))
-    hours: dict[int, Responses] = field(default_factory=dict)
-    languages: dict[str, Responses] = field(default_factory=dict)
-    people: dict[int, Responses] = field(default_factory=dict)
-    open: list[Sequence[Any]] = field(default_factory=list)
-
-    def add(self, content: Content) -> None:
-        """One day more."""
-        self.sources.update(content["sources"])
-        self.letters.update(content["letters"])
-        self.stages = [one + more for one, more in zip(self.stages, content["stages"], strict=True)]
-        for hour, waits in content["hours"].items():
-            _add(self.hours, int(hour), waits)
-        for language, waits in content["languages"].items():
-            _add(self.languages, language, waits)
-        for person, waits in content["people"].items():
-            _add(self.people, int(person), waits)
-        self.open += content["open"]
-
-    def add_open(self, reckoning: Reckoning, now: datetime) -> None:
-        """The waits that ran when their day was reckoned: by now some of them may be late."""
-        running = [(datetime.fromisoformat(row[0]), *row[1:]) for row in self.open]
-        if not running:
-            return
-        opening = OpeningTime(reckoning.rules.hours, min(row[0] for row in running), now)
-        for asked_at, hour, language, channel in running:
-            is_late = opening.between(asked_at, now) > reckoning.rules.target_of(channel)
-            for responses in (
-                self.hours.setdefault(hour, Responses()),
-                self.languages.setdefault(language, Responses()),
-            ):
-                responses.late += is_late
-                responses.open += not is_late
-
-
-def _add(kept: dict[Name, Responses], name: Name, waits: Sequence[Any]) -> None:
-    responses = kept.get(name)
-    if responses is None:
-        responses = kept[name] = Responses()
-    minutes, in_time, late = waits
-    responses.minutes.update(minutes)
-    responses.in_time += in_time
-    responses.late += late
 
 
 def _together(parts: Iterable[Responses]) -> Responses:

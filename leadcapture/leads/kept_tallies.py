@@ -6,7 +6,7 @@ clears them, takes the notes away, and reckons the days anew.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,8 +16,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from leadcapture.database import reading
+from leadcapture.leads.among import among
 from leadcapture.leads.clock import read_rules
+from leadcapture.leads.kept_months import holds, keep_months, kept_months, last_day
 from leadcapture.leads.tallies import Content, Reckoning, count_days, reckoning_of
+from leadcapture.leads.tally_sums import Sum
 from leadcapture.models import DayTally, Recount, Request, Screening
 
 # The triggers pass over what happens to a letter within an hour of its request.
@@ -26,25 +29,32 @@ OVER_AFTER = timedelta(hours=2)
 NOTES = 5_000
 _NOTES_AT_ONCE = 10_000
 _DAYS_AT_ONCE = 5
+# Days of the shortest month, less one.
+_A_MONTH = 27
 # The scheduler has other duties in the same job.
 _TURN_SECONDS = 2.0
 
 
-def kept_tallies(
-    session: Session, first: date, last: date, reckoning: Reckoning
-) -> Mapping[date, Content]:
-    """The days of this stretch that are reckoned and still hold."""
+def kept_sum(session: Session, first: date, last: date, reckoning: Reckoning) -> Sum:
+    """The days of this stretch that are reckoned and still hold, by the month where it is kept."""
+    total = Sum()
     changed = _changed_days(session, reckoning.zone)
     if changed is None:
-        return {}
-    rows = session.execute(
-        select(DayTally.day, DayTally.content).where(
-            DayTally.day.between(first, last),
-            DayTally.rules == reckoning.mark,
-            DayTally.content.is_not(null()),
-        )
+        return total
+    wanted = select(DayTally.day, DayTally.content).where(
+        DayTally.day.between(first, last), *holds(reckoning)
     )
-    return {day: content for day, content in rows if content and day not in changed}
+    if (last - first).days >= _A_MONTH:
+        fences = _good_days(session, reckoning, first, last)
+        for day in changed:
+            fences.pop(day, None)
+        for month, content in kept_months(session, fences, reckoning).items():
+            total.add_month(content)
+            wanted = wanted.where(~DayTally.day.between(month, last_day(month)))
+    for day, content in session.execute(wanted):
+        if content and day not in changed:
+            total.add_day(day, content)
+    return total
 
 
 class TallyKeeper:
@@ -63,8 +73,12 @@ class TallyKeeper:
         while clear_changed(session, reckoning.zone) and time.monotonic() < ends_at:
             session.commit()
         session.commit()
-        for days in _missing(session, reckoning, now):
+        fences = _good_days(session, reckoning)
+        for days in _missing(session, fences, reckoning, now):
             _keep(session, days, reckoning, now)
+            if time.monotonic() >= ends_at:
+                return
+        for _ in keep_months(session, _good_days(session, reckoning), reckoning):
             if time.monotonic() >= ends_at:
                 return
 
@@ -83,7 +97,7 @@ def clear_changed(session: Session, zone: ZoneInfo) -> bool:
             .where(DayTally.day == day)
             .values(content=null(), fence=DayTally.fence + 1)
         )
-    session.execute(delete(Recount).where(Recount.id.in_([note.id for note in notes])))
+    session.execute(delete(Recount).where(among(session, Recount.id, [note.id for note in notes])))
     return True
 
 
@@ -93,7 +107,21 @@ def _changed_days(session: Session, zone: ZoneInfo) -> set[date] | None:
     return None if len(notes) > NOTES else {at.astimezone(zone).date() for at in notes}
 
 
-def _missing(session: Session, reckoning: Reckoning, now: datetime) -> Sequence[Sequence[date]]:
+def _good_days(
+    session: Session, reckoning: Reckoning, first: date = date.min, last: date = date.max
+) -> dict[date, int]:
+    """The days that are kept by these rules, each with its fence."""
+    rows = session.execute(
+        select(DayTally.day, DayTally.fence).where(
+            DayTally.day.between(first, last), *holds(reckoning)
+        )
+    )
+    return {row.day: row.fence for row in rows}
+
+
+def _missing(
+    session: Session, known: Collection[date], reckoning: Reckoning, now: datetime
+) -> Sequence[Sequence[date]]:
     """The days to reckon, a few at a time, each part in rising order."""
     counted = Request.screening.in_((Screening.ACCEPTED, Screening.RELEASED))
     begins = session.scalar(select(func.min(Request.created_at)).where(counted))
@@ -101,10 +129,6 @@ def _missing(session: Session, reckoning: Reckoning, now: datetime) -> Sequence[
         return ()
     first = begins.astimezone(reckoning.zone).date()
     last = (now - OVER_AFTER).astimezone(reckoning.zone).date() - timedelta(days=1)
-    good = select(DayTally.day).where(
-        DayTally.rules == reckoning.mark, DayTally.content.is_not(null())
-    )
-    known = set(session.scalars(good))
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
     missing = [day for day in reversed(days) if day not in known]
     return [

@@ -29,11 +29,10 @@ from sqlalchemy.orm import Session, joinedload
 
 from leadcapture.database import Instant
 from leadcapture.leads import search
-from leadcapture.leads.filters import LISTED, Asker, Condition, Filters, conditions
-from leadcapture.models import Lead, LeadStatus, Staff
+from leadcapture.leads.filters import Asker, Condition, Filters, conditions
+from leadcapture.models import Lead, Staff
 
 PAGE = 50
-COUNTED = 1_000
 # So many leads of a filter are few enough to look at each of them.
 FEW = 2_000
 # So many are looked at in the order of the list before a page ends.
@@ -210,19 +209,6 @@ def matching(
         key = step.after or step.further
         if key is None:
             return
-
-
-def counts(session: Session) -> Mapping[LeadStatus, int]:
-    """How many leads each status has, counted to a thousand at most."""
-    bounded = [
-        select(func.count())
-        .select_from(select(Lead.id).where(Lead.status == status).limit(COUNTED).subquery())
-        .scalar_subquery()
-        .label(status.value)
-        for status in LISTED
-    ]
-    row = session.execute(select(*bounded)).one()
-    return dict(zip(LISTED, row, strict=True))
 
 
 def _ask(session: Session, filters: Filters, asker: Asker, order: Order) -> _Question:

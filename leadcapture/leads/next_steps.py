@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from leadcapture.leads.among import among
 from leadcapture.models import Lead, Message, MessageKind, MessageState, Task
 
 
@@ -41,7 +42,7 @@ def next_steps(session: Session, leads: Sequence[Lead]) -> Mapping[int, NextStep
         for lead_id, due_at in session.execute(
             select(Message.lead_id, func.min(Message.due_at))
             .where(
-                Message.lead_id.in_(ids),
+                among(session, Message.lead_id, ids),
                 Message.kind == MessageKind.FOLLOW_UP,
                 Message.state == MessageState.QUEUED,
             )
@@ -55,7 +56,11 @@ def next_steps(session: Session, leads: Sequence[Lead]) -> Mapping[int, NextStep
             steps[lead.id] = NextStep(StepKind.ANSWER, due)
     tasks = session.execute(
         select(Task.lead_id, Task.kind, Task.due_at)
-        .where(Task.lead_id.in_(ids), Task.done_at.is_(None), Task.kind.not_like("response_%"))
+        .where(
+            among(session, Task.lead_id, ids),
+            Task.done_at.is_(None),
+            Task.kind.not_like("response_%"),
+        )
         .order_by(Task.due_at.desc())
     )
     for lead_id, kind, due_at in tasks:

@@ -5,7 +5,6 @@ PostgreSQL. It is asked for whole prefixes of words, and for those that few lead
 that every tenth lead has is met soon enough by whoever walks along the order of a list.
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -14,10 +13,8 @@ from typing import Any
 
 import phonenumbers
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     Connection,
-    Integer,
     and_,
     any_,
     bindparam,
@@ -31,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from leadcapture.leads.among import among
 from leadcapture.leads.references import read_reference
 from leadcapture.models import Lead, Request
 
@@ -172,8 +170,7 @@ def _few_by_fts5(session: Session, terms: list[tuple[str, ...]]) -> ColumnElemen
     if len(ids) > FEW:
         return None
     # Not the question itself once more: it would be looked up again for the page.
-    each = func.json_each(json.dumps(list(ids))).table_valued("value")
-    return Lead.id.in_(select(each.c.value))
+    return among(session, Lead.id, ids)
 
 
 def _few_by_tsvector(session: Session, terms: list[tuple[str, ...]]) -> ColumnElement[bool] | None:
@@ -190,8 +187,7 @@ def _few_by_tsvector(session: Session, terms: list[tuple[str, ...]]) -> ColumnEl
     found = session.scalars(select(Lead.id).where(vector.op("@@")(asked)).limit(FEW + 1)).all()
     if len(found) > FEW:
         return None
-    # As an array, not IN: a thousand parameters would be read and planned one by one.
-    return Lead.id == any_(literal(list(found), ARRAY(Integer)))
+    return among(session, Lead.id, found)
 
 
 def _terms(typed: str) -> Iterator[tuple[str, ...]]:

@@ -9,6 +9,7 @@ from sqlalchemy import CursorResult, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from leadcapture.leads import timeline
+from leadcapture.leads.among import among
 from leadcapture.models import Lead, Tag, lead_tag
 from leadcapture.outbox.holding import hold_leads
 from leadcapture.outbox.queue import new_ref
@@ -105,7 +106,7 @@ def tags_of(session: Session, lead_ids: Collection[int]) -> Mapping[int, Sequenc
         rows = session.execute(
             select(lead_tag.c.lead_id, Tag)
             .join(Tag, Tag.id == lead_tag.c.tag_id)
-            .where(lead_tag.c.lead_id.in_(lead_ids))
+            .where(among(session, lead_tag.c.lead_id, lead_ids))
             .order_by(Tag.name_key)
         )
         for lead_id, tag in rows:

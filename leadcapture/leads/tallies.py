@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
+from leadcapture.leads.among import among
 from leadcapture.leads.clock import Rules
 from leadcapture.leads.contact import CallOutcome, Meeting
 from leadcapture.leads.opening_time import OpeningTime
@@ -261,11 +262,11 @@ def _leads_of(session: Session, asked: Sequence[Any]) -> Mapping[int, _Life]:
     lives = {row.lead_id: _Life() for row in asked}
     for ids in _parts(list(lives)):
         requests = select(Request.lead_id, Request.id, Request.created_at).where(
-            Request.lead_id.in_(ids), _plain(Request.screening).in_(_COUNTED)
+            among(session, Request.lead_id, ids), _plain(Request.screening).in_(_COUNTED)
         )
         for lead_id, request_id, at in session.execute(requests):
             lives[lead_id].requests.append((request_id, at))
-        for entry in session.execute(_entries(ids)):
+        for entry in session.execute(_entries(session, ids)):
             life = lives[entry.lead_id]
             stage = _stage_of(entry)
             life.stage = max(life.stage, stage or 0)
@@ -275,12 +276,12 @@ def _leads_of(session: Session, asked: Sequence[Any]) -> Mapping[int, _Life]:
     return lives
 
 
-def _entries(lead_ids: Sequence[int]) -> Any:
+def _entries(session: Session, lead_ids: Sequence[int]) -> Any:
     entry = TimelineEntry
     outcome, to = (entry.facts[name].as_string().label(name) for name in ("outcome", "to"))
     return (
         select(entry.lead_id, entry.at, entry.actor_id, entry.kind, outcome, to)
-        .where(entry.lead_id.in_(lead_ids), entry.kind.in_(_KINDS))
+        .where(among(session, entry.lead_id, lead_ids), entry.kind.in_(_KINDS))
         .order_by(entry.lead_id, entry.at, entry.id)
     )
 
@@ -300,7 +301,7 @@ def _letters(session: Session, request_ids: Sequence[int]) -> Iterator[tuple[int
     for ids in _parts(request_ids):
         rows = session.execute(
             select(Message.request_id, state.label("state"), func.count())
-            .where(Message.request_id.in_(ids), Message.kind != MessageKind.STAFF_ALERT)
+            .where(among(session, Message.request_id, ids), Message.kind != MessageKind.STAFF_ALERT)
             .group_by(Message.request_id, state)
         )
         for request_id, word, number in rows:

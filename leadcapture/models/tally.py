@@ -35,3 +35,17 @@ class Recount(Model):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(Instant)
+
+
+class MonthTally(Model):
+    """``content`` is what `leads.tally_sums` made of all days of the month, by its first day.
+
+    ``made_of`` tells which tallies of those days went into it: where one of them has been
+    reckoned anew since, it holds no more. So nobody has to clear it.
+    """
+
+    __tablename__ = "month_tally"
+
+    month: Mapped[date] = mapped_column(primary_key=True)
+    made_of: Mapped[str] = mapped_column(String(64))
+    content: Mapped[dict[str, Any]] = mapped_column(JSON)

@@ -13,6 +13,7 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
 
 from leadcapture.app import create_app
@@ -22,7 +23,7 @@ from leadcapture.leads.clock import read_rules
 from leadcapture.leads.kept_tallies import TallyKeeper
 from leadcapture.leads.listing import SORTS, Key
 from leadcapture.leads.watch import read_clocks
-from leadcapture.models import DayTally, Lead, LeadStatus, Tag
+from leadcapture.models import DayTally, Lead, LeadStatus, MonthTally, Tag
 from tests.benchmarks.clinic import BUSY, RARE, Clinic
 from tests.benchmarks.processor import Processor
 from tests.both import KINDS, Place, Places
@@ -134,11 +135,17 @@ def _keep_up(place: Place) -> None:
         rules = read_rules(session, CLINIC_ZONE)
         while read_clocks(session, rules):
             session.commit()
-        session.execute(delete(DayTally))
+        for table in (DayTally, MonthTally):
+            session.execute(delete(table))
         session.commit()
-        kept = -1
-        while kept != (kept := session.scalar(select(func.count()).select_from(DayTally)) or 0):
+        kept: Sequence[int] = ()
+        while kept != (kept := _kept(session)):
             keeper.keep_tallies(session, datetime.now(UTC))
+
+
+def _kept(session: Session) -> Sequence[int]:
+    numbers = [select(func.count()).select_from(table) for table in (DayTally, MonthTally)]
+    return [session.scalars(number).one() for number in numbers]
 
 
 def _measure(desk: Desk) -> dict[str, Measured]:
