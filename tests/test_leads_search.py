@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from leadcapture.leads import listing, search
 from leadcapture.leads.filters import Asker, Filters
+from leadcapture.leads.standing import standing
 from leadcapture.models import Lead, LeadStatus
 from tests.clock import TUESDAY_MORNING
 from tests.desk_pages import asking
@@ -198,12 +199,14 @@ def test_the_list_filters_by_status_and_search_together(session: Session) -> Non
     assert (page.before, page.after) == (None, None)
 
 
-def test_counts_leave_held_leads_out(session: Session) -> None:
-    a_lead(session)
+def test_how_the_columns_stand_leaves_held_leads_out(session: Session) -> None:
+    oldest, lead = a_lead(session), a_lead(session)
+    oldest.last_request_at = lead.last_request_at - timedelta(days=3)
     a_lead(session, status=LeadStatus.HELD)
-    counts = listing.counts(session)
-    assert counts[LeadStatus.NEW] == 1
-    assert sum(counts.values()) == 1
+    stands = standing(session)
+    assert (stands[LeadStatus.NEW].count, sum(each.count for each in stands.values())) == (2, 2)
+    assert stands[LeadStatus.NEW].oldest_at == oldest.last_request_at
+    assert stands[LeadStatus.CLOSED].oldest_at is None
 
 
 @given(typed=st.text(max_size=60))

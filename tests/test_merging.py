@@ -48,6 +48,7 @@ from leadcapture.models import (
 )
 from leadcapture.outbox import policy, stops, sweeper
 from leadcapture.outbox.queue import new_ref, open_payload
+from leadcapture.outbox.readdressing import READDRESSED
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 from tests.chromium import assert_accessible, open_page
@@ -391,6 +392,7 @@ def test_a_merge_that_is_undone_leaves_no_trace_in_any_row(
         rest = {"status": LeadStatus.NEW, "filled": True, "asked": False}
         return {**reach, **rest, "waits": hours}
 
+    bare = waits(1) | {"filled": False}
     statuses = st.sampled_from([status for status in LeadStatus if status.is_listed])
     leads = st.fixed_dictionaries(
         {
@@ -412,6 +414,8 @@ def test_a_merge_that_is_undone_leaves_no_trace_in_any_row(
     )
     # Both wait and both were warned once: the clock goes back as one.
     @example((waits(1), waits(5), waits(None)), {"status"}, True)
+    # The letter had been given another address by a merge before: it says so again.
+    @example((bare, bare, waits(5)), set(), True)
     @given(st.tuples(leads, leads, leads), st.sets(st.sampled_from(list(CHOICES))), st.booleans())
     def check(facts: tuple[Mapping[str, Any], ...], taken: set[str], in_a_chain: bool) -> None:
         with open_session(engine) as session:
@@ -447,6 +451,9 @@ def _put_in_their_place(
     for row in before:
         if row["id"] in merge.moved["stopped"] and old[row["ref"]]["state"] == "stopped":
             row["state"], row["reason"] = "stopped", ""
+        elif row["id"] in merge.moved["stopped"] and row["reason"] == READDRESSED:
+            # A new letter has had no other address.
+            row["reason"] = ""
     return len(fresh)
 
 

@@ -62,27 +62,35 @@ def keep_one_sequence(
         return {"stopped": ended, "held": held, "readdressed": []}
     letters = readdressing.letters_to(session, other.id, other.cap_hash, [MessageKind.FOLLOW_UP])
     to = Address(kept.email, kept.cap_hash)
+    reasons = {str(letter.id): letter.reason for letter in letters if letter.reason}
     followed = readdressing.follow(session, vault, settings, letters, to, now)
-    return {"stopped": followed.stopped, "held": held, "readdressed": followed.moved}
+    moved = {"readdressed": followed.moved, "reasons": reasons}
+    return {"stopped": followed.stopped, "held": held, **moved}
 
 
 def send_back(
     session: Session,
     vault: Vault,
     settings: Settings,
-    readdressed: Sequence[int],
+    moved: Mapping[str, Any],
     other: Lead,
     now: datetime,
 ) -> set[int]:
     """The letters that had followed and have not left go to the other's own address again."""
     letters = session.scalars(
         select(Message)
-        .where(Message.id.in_(readdressed), Message.state.in_(_NOT_LEFT))
+        .where(Message.id.in_(moved["readdressed"]), Message.state.in_(_NOT_LEFT))
         .execution_options(populate_existing=True)
     ).all()
     to = Address(other.email, other.cap_hash)
-    followed = readdressing.follow(session, vault, settings, letters, to, now, reason="")
-    return {*followed.moved, *followed.stopped}
+    # The release before noted no reasons.
+    reasons: Mapping[str, str] = moved.get("reasons", {})
+    back: set[int] = set()
+    for letter in letters:
+        reason = reasons.get(str(letter.id), "")
+        followed = readdressing.follow(session, vault, settings, [letter], to, now, reason)
+        back |= {*followed.moved, *followed.stopped}
+    return back
 
 
 def stopped_by(session: Session, merge: Merge) -> Sequence[Message]:

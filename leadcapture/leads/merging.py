@@ -146,7 +146,7 @@ def undo(
     _begin_undo(session, merge, kept, now)
     stood = json.loads(vault.open("merge", "stood", merge.ref, merge.stood or b""))
     moved = merge.moved
-    back = merge_letters.send_back(session, vault, settings, moved["readdressed"], other, now)
+    back = merge_letters.send_back(session, vault, settings, moved, other, now)
     gone = set(moved["readdressed"]) - back
     rows.move_back(session, moved, kept.id, other.id, gone)
     rows.move_tags_back(session, moved, kept.id, other.id)
