@@ -21,8 +21,9 @@ from leadcapture.backup import take_backup
 from leadcapture.database import database_now, open_engine
 from leadcapture.doctor import examine, machine, mailbox, make_resolver, relay, sender, stored
 from leadcapture.doctor.finding import Finding, Verdict
-from leadcapture.models import Heartbeat
+from leadcapture.models import Heartbeat, NoticeKind, NoticeSender
 from leadcapture.outbox import instance
+from leadcapture.outbox.queue import new_ref
 from leadcapture.settings import Dkim, Imap, Relay, Settings
 from tests.certificates import make_certificate
 from tests.clock import TUESDAY_MORNING
@@ -364,6 +365,22 @@ def test_a_copy_is_named(settings: Settings, session: Session) -> None:
     session.commit()
     told = found(stored.examine(settings, NOW), "instance")
     assert told.verdict is Verdict.FAULT and "release-outbox" in told.mend
+
+
+def test_services_that_are_believed_by_their_address_alone_are_named(
+    settings: Settings, session: Session
+) -> None:
+    mailbox_of = Imap("127.0.0.1", 143, "clinic", "pw-canary", "none")
+    alone = dataclasses.replace(settings, imap=mailbox_of)
+    server = dataclasses.replace(mailbox_of, authserv_id="mx.example.com")
+    named = dataclasses.replace(settings, imap=server)
+    assert not [told for told in stored.examine(alone, NOW) if told.check == "calling services"]
+    facts = {"name": "Calls", "address": "@calls.example", "kind": NoticeKind.CALL}
+    session.add(NoticeSender(ref=new_ref(), language="en", **facts))
+    session.commit()
+    told = found(stored.examine(alone, NOW), "calling services")
+    assert told.verdict is Verdict.ATTENTION and "IMAP_AUTHSERV_ID" in told.mend
+    assert found(stored.examine(named, NOW), "calling services").verdict is Verdict.OK
 
 
 def test_files_that_others_can_read_are_named(settings: Settings) -> None:

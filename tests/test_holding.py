@@ -153,6 +153,26 @@ def test_all_who_touch_a_lead_and_its_letters_do_so_at_once(
         assert not failures, number
 
 
+def test_a_release_goes_by_the_lead_as_it_stands(
+    app: Flask, engine: Engine, session: Session, vault: Vault, settings: Settings, clock: Clock
+) -> None:
+    """A colleague reopened it after we had read it: since then they wait, not since the request."""
+    with app.app_context():
+        actor = a_staff_member(session)
+    lead = a_lead(session, waiting_since=None)
+    request = a_request(session, lead, screening=Screening.HELD)
+    session.commit()
+    assert lead.waiting_since is None
+    since = clock.now - timedelta(days=2)
+    session.commit()
+    with open_session(engine) as other:
+        other.get_one(Lead, lead.id).waiting_since = since
+        other.commit()
+    assert release(session, vault, settings, request, actor.id, clock.now)
+    session.commit()
+    assert lead.waiting_since == since
+
+
 def set_out(
     session: Session,
     lead: Lead,

@@ -281,6 +281,9 @@ def test_a_change_of_hours_is_kept_with_what_was_before(sign_in: SignIn, session
     ):
         assert line in shown
     team_page = admin.page("/desk/settings/team")
+    today = {"takes_requests": "on", "back_on": "2026-03-03"}
+    answer = admin.send(team_page, "/settings/team", **today)
+    assert (answer.status_code, "Choose a day after today" in answer.text) == (422, True)
     admin.send(team_page, "/settings/team", takes_requests="on", back_on="2026-03-10")
     shown = admin.page("/desk/settings/team").main_text
     assert "Gets new requests in turn: yes (before: –)" in shown

@@ -78,10 +78,14 @@ def _typed_return(problems: dict[str, str]) -> datetime | None:
         return None
     try:
         zone = ZoneInfo(web.settings().clinic.time_zone)
-        return datetime.combine(date.fromisoformat(typed), time(), zone).astimezone(UTC)
+        back = datetime.combine(date.fromisoformat(typed), time(), zone).astimezone(UTC)
     except (ValueError, OverflowError):
         problems["back_on"] = gettext("Give a day such as 2026-12-24.")
         return None
+    if back <= web.now():
+        problems["back_on"] = gettext("Choose a day after today, or none for who is here.")
+        return None
+    return back
 
 
 def _show(

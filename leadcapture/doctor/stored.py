@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, make_url, select, text
+from sqlalchemy import Connection, Engine, create_engine, func, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -13,7 +13,7 @@ from leadcapture import migrate
 from leadcapture.backup import revision_of
 from leadcapture.database import apply_rules, database_now, engine_options
 from leadcapture.doctor.finding import Finding, attention, fault, ok
-from leadcapture.models import Heartbeat
+from leadcapture.models import Heartbeat, NoticeSender
 from leadcapture.outbox import instance
 from leadcapture.outbox.instance import Standing
 from leadcapture.settings import Settings
@@ -66,6 +66,21 @@ def _look(engine: Engine, settings: Settings, now: datetime) -> Iterator[Finding
         yield _check_clock(session, now)
         yield _check_scheduler(session, database_now(session))
         yield _check_instance(session, settings.data_dir)
+        yield from _check_services(session, settings)
+
+
+def _check_services(session: Session, settings: Settings) -> Iterator[Finding]:
+    """Are the services whose mails become leads believed for a good reason?"""
+    number = session.scalar(select(func.count()).select_from(NoticeSender))
+    if not number or settings.imap is None:
+        return
+    if settings.imap.authserv_id:
+        name = settings.imap.authserv_id
+        yield ok("calling services", f"{number}, each believed with the word of {name}")
+        return
+    mend = "Set LEADCAPTURE_IMAP_AUTHSERV_ID to the name in your mail server's own headers."
+    found = f"{number}, believed by their From alone, which anybody can write"
+    yield attention("calling services", found, mend)
 
 
 def _check_writing(connection: Connection) -> Finding:
