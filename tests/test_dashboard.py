@@ -349,6 +349,13 @@ def test_the_front_desk_reads_no_word_of_anyones_health(
     assert "says the front desk" in page_of(desk, janet).main_text
 
 
+def test_a_mistyped_address_is_answered_in_the_colleagues_language(rosa: Visitor) -> None:
+    """Not in the browser's, even where no page of the desk begins so."""
+    for path in ("/desk/nowhere", "/desk/leads/nobody"):
+        answer = rosa.get(path, headers={"Accept-Language": "es-CR"})
+        assert (answer.status_code, "There is no page here" in answer.text) == (404, True), path
+
+
 @pytest.mark.parametrize("ref", ["nonsense", "1", "a" * 22, "%00", "é", "../1"])
 def test_an_unknown_reference_is_not_found(rosa: Visitor, janet: Lead, ref: str) -> None:
     assert rosa.get(f"/desk/leads/{ref}").status_code == 404
