@@ -37,8 +37,9 @@ def keep_months(session: Session, fences: Fences, reckoning: Reckoning) -> Itera
 
     Each is committed before the next is asked for.
     """
-    known = {row.month: row.made_of for row in session.execute(_KNOWN)}
-    for month, mark in sorted(_marks(fences, reckoning), reverse=True):
+    marks = sorted(_marks(fences, reckoning), reverse=True)
+    known = {row.month: row.made_of for row in session.execute(_KNOWN)} if marks else {}
+    for month, mark in marks:
         if known.get(month) != mark:
             _keep(session, month, reckoning)
             session.commit()

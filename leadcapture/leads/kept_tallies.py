@@ -74,11 +74,14 @@ class TallyKeeper:
             session.commit()
         session.commit()
         fences = _good_days(session, reckoning)
-        for days in _missing(session, fences, reckoning, now):
+        missing = _missing(session, fences, reckoning, now)
+        for days in missing:
             _keep(session, days, reckoning, now)
             if time.monotonic() >= ends_at:
                 return
-        for _ in keep_months(session, _good_days(session, reckoning), reckoning):
+        if missing:
+            fences = _good_days(session, reckoning)
+        for _ in keep_months(session, fences, reckoning):
             if time.monotonic() >= ends_at:
                 return
 
