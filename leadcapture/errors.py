@@ -11,7 +11,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 
 from leadcapture.database import db
-from leadcapture.languages import speak
 from leadcapture.web import settings
 
 log = logging.getLogger(__name__)
@@ -66,11 +65,8 @@ def log_failure(error: BaseException) -> None:
 
 def _page(code: int) -> str:
     try:
-        room = "dashboard" if _is_for_staff(code) else "public"
-        if room == "dashboard" and request.url_rule is None:
-            # No rule tells that the page is the desk's, which speaks the colleague's language.
-            speak(current_user.language)
         title, sentence = _words(code)
+        room = "dashboard" if _is_for_staff(code) else "public"
         return render_template(f"{room}/error.html", code=code, title=title, sentence=sentence)
     except Exception as error:
         # The page that tells of failures must not fail: without its template it is one line.

@@ -139,8 +139,9 @@ def preferred_language(accepted: str) -> str:
 
 
 def _of_staff() -> str:
-    # Pages for patients never look for a session: they would set a cookie to keep it.
-    if request.blueprint in (None, "public"):
+    # Pages for patients never look for a session: they would set a cookie to keep it. A mistyped
+    # address belongs to no blueprint, but its beginning tells whose it is.
+    if request.blueprint in (None, "public") and not request.path.startswith("/desk/"):
         return ""
     return str(getattr(current_user, "language", ""))
 

@@ -1,5 +1,6 @@
 """Now and the settings behind it: the order of the queue, assigning, hours, targets, the team."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -174,6 +175,9 @@ def test_now_and_its_settings_are_for_everybody(
             if script:
                 assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
                 assert_accessible(page)
+        for act in ("Call logged", "Assign to me", "Assign"):
+            # Heard one after another, each says whom it is about.
+            page.get_by_text(re.compile(f"^{act} Janet Whitfield")).first.wait_for()
         page.locator("summary", has_text="Call logged").first.focus()
         page.keyboard.press("Enter")
         page.get_by_role("button", name="Reached").first.focus()

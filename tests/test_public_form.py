@@ -166,6 +166,13 @@ def test_an_error_is_found_explained_and_everything_kept(
     assert count(session, Request) == 0
 
 
+def test_nothing_is_called_wrong_before_it_was_touched(client: Visitor) -> None:
+    """A screen reader calls an empty box invalid that is required, unless it is told otherwise."""
+    (consent,) = Page(client.get("/en").text).find("", id="consent_health")
+    assert "required" in consent.attributes
+    assert consent.get("aria-invalid") == "false"
+
+
 def test_a_corrected_form_keeps_its_token_and_is_not_hasty(
     app: Flask, settings: Settings, clock: Clock, client: Visitor, session: Session
 ) -> None:

@@ -82,9 +82,12 @@ def key(letter: str) -> Markup:
     return Markup(' data-shortcut="%s" aria-keyshortcuts="%s"') % (letter, letter)
 
 
-def kbd(letter: str) -> Markup:
-    """The letter as it stands beside the button's words."""
-    return Markup('<kbd class="key" aria-hidden="true">%s</kbd>') % letter if are_on() else Markup()
+def kbd(letter: str, read: bool = False) -> Markup:
+    """The letter as it stands beside the button's words; ``read`` aloud where a sentence has it."""
+    if not are_on():
+        return Markup()
+    silent = Markup() if read else Markup(' aria-hidden="true"')
+    return Markup('<kbd class="key"%s>%s</kbd>') % (silent, letter)
 
 
 @blueprint.get("/keys")
