@@ -1,5 +1,6 @@
 """Pages speak English and Spanish: chosen by link, else by the browser; and every word of both."""
 
+import ast
 import gettext
 import re
 from pathlib import Path
@@ -75,6 +76,19 @@ def words() -> Catalog:
 def spanish() -> Catalog:
     with SPANISH.open("rb") as file:
         return read_po(file, locale="es")
+
+
+def test_no_word_stands_where_it_is_not_found() -> None:
+    """Inside an f-string, where those who look for words to translate do not look."""
+    hidden = [
+        f"{file.name}:{call.lineno}"
+        for file in PACKAGE.rglob("*.py")
+        for string in ast.walk(ast.parse(file.read_text()))
+        if isinstance(string, ast.JoinedStr)
+        for call in ast.walk(string)
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("_", *DEFAULT_KEYWORDS)
+    ]
+    assert not hidden
 
 
 def test_every_word_has_its_spanish(words: Catalog, spanish: Catalog) -> None:

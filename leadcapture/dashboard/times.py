@@ -85,8 +85,12 @@ def span(length: timedelta) -> str:
 def minutes(number: int) -> str:
     """Minutes as a length of time: ``45 min``, ``2 hr 5 min``, however many hours."""
     hours, rest = divmod(number, 60)
-    short = f"{rest} {gettext('min')}"
-    return short if not hours else f"{hours} {gettext('hr')}" + (f" {short}" if rest else "")
+    told = []
+    if hours:
+        told.append(gettext("%(number)s hr", number=hours))
+    if rest or not hours:
+        told.append(gettext("%(number)s min", number=rest))
+    return " ".join(told)
 
 
 def wait(since: datetime) -> Markup:
