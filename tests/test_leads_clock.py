@@ -157,12 +157,14 @@ def test_the_owner_is_warned_twice_and_then_the_next_person(
 def test_a_warning_says_neither_name_nor_health(
     session: Session, duty: watch.ResponseWatch, vault: Vault, rosa: Staff
 ) -> None:
-    a_request(session, a_lead(session, owner_id=rosa.id))
+    """It names the reference that the person holds, and the hour of the clinic's own clock."""
+    a_request(session, a_lead(session, owner_id=rosa.id), receipt="7K3M9QXW2")
     duty.watch_responses(session, TUESDAY_MORNING + timedelta(hours=3))
     session.flush()
     (letter,) = letters(session)
     sealed = vault.open("message", "payload", letter.ref, letter.payload)
     assert "Janet" not in sealed and "Whitfield" not in sealed and "steoarth" not in sealed
+    assert "7K3-M9Q-XW2" in sealed and "2026-03-03 09:00 Costa Rica" in sealed
 
 
 @pytest.mark.parametrize("outcome", list(contact.CallOutcome))

@@ -300,7 +300,7 @@ def _alert_draft(
             "clinic_phone": clinic.phone,
             "postal_address": clinic.postal_address,
             "receipt": references.spoken(occasion.receipt),
-            "received_at": f"{now:%Y-%m-%d %H:%M} UTC",
+            "received_at": clinic.clock(now),
             "language": {"en": "English", "es": "Spanish"}[occasion.language],
             "lead_link": f"{settings.public_url}/desk/leads/{occasion.lead.ref}",
         },

@@ -1,11 +1,11 @@
 """Reminders: a task's owner hears by mail, once, that it is due."""
 
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, contains_eager
 
+from leadcapture.leads.staff_letters import values_about
 from leadcapture.letters.versions import current_versions
 from leadcapture.models import MessageKind, Staff, Task
 from leadcapture.outbox.queue import Draft, enqueue
@@ -44,7 +44,7 @@ def remind_owners(session: Session, settings: Settings, vault: Vault, now: datet
     if due:
         versions = current_versions(session, now)
         drafts = [
-            _draft(settings, task, versions["staff_task", "", _owner(task).language], now)
+            _draft(session, settings, task, versions["staff_task", "", _owner(task).language], now)
             for task in due
         ]
         enqueue(session, vault, settings.mail_from.rpartition("@")[2], drafts, now)
@@ -58,9 +58,9 @@ def _owner(task: Task) -> Staff:
     return task.owner
 
 
-def _draft(settings: Settings, task: Task, letter: int, now: datetime) -> Draft:
+def _draft(session: Session, settings: Settings, task: Task, letter: int, now: datetime) -> Draft:
     assert task.lead is not None
-    owner, zone = _owner(task), ZoneInfo(settings.clinic.time_zone)
+    owner = _owner(task)
     return Draft(
         kind=MessageKind.STAFF_ALERT,
         dedupe_key=f"alert:task:{task.ref}:{task.due_at:%Y%m%d%H%M%S}",
@@ -69,13 +69,6 @@ def _draft(settings: Settings, task: Task, letter: int, now: datetime) -> Draft:
         time_zone=settings.clinic.time_zone,
         due_at=now,
         letter=letter,
-        values={
-            "clinic_name": settings.clinic.name,
-            "clinic_phone": settings.clinic.phone,
-            "postal_address": settings.clinic.postal_address,
-            "receipt": task.lead.ref,
-            "received_at": f"{task.due_at.astimezone(zone):%Y-%m-%d %H:%M}",
-            "lead_link": f"{settings.public_url}/desk/leads/{task.lead.ref}",
-        },
+        values=values_about(session, settings, task.lead, task.due_at),
         lead_id=task.lead_id,
     )

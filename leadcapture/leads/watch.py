@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from leadcapture.leads import assignment, reminders
 from leadcapture.leads.clock import Rules, clock_columns, read_rules
+from leadcapture.leads.staff_letters import values_about
 from leadcapture.leads.waiting import latest_requests
 from leadcapture.letters.versions import current_versions
 from leadcapture.models import Lead, LeadStatus, MessageKind, Staff, Task
@@ -87,14 +88,7 @@ class ResponseWatch:
             time_zone=self.settings.clinic.time_zone,
             due_at=now,
             letter=current_versions(session, now)["staff_waiting", "", language],
-            values={
-                "clinic_name": self.settings.clinic.name,
-                "clinic_phone": self.settings.clinic.phone,
-                "postal_address": self.settings.clinic.postal_address,
-                "receipt": lead.ref,
-                "received_at": f"{lead.waiting_since:%Y-%m-%d %H:%M} UTC",
-                "lead_link": f"{self.settings.public_url}/desk/leads/{lead.ref}",
-            },
+            values=values_about(session, self.settings, lead, lead.waiting_since or now),
             lead_id=lead.id,
         )
         enqueue(session, self.vault, self.settings.mail_from.rpartition("@")[2], [draft], now)

@@ -10,6 +10,7 @@ from leadcapture.intake.inbound.mail import Mail
 from leadcapture.intake.inbound.text import is_only_stop, is_stop
 from leadcapture.intake.letters_due import mail_domain
 from leadcapture.leads import stopping, timeline
+from leadcapture.leads.staff_letters import values_about
 from leadcapture.letters.versions import current_versions
 from leadcapture.models import Lead, Message, MessageKind, Staff, Task, TimelineEntry
 from leadcapture.outbox import ledger, stops
@@ -129,14 +130,7 @@ def _alert(session: Session, vault: Vault, settings: Settings, lead: Lead, now: 
         time_zone=settings.clinic.time_zone,
         due_at=now,
         letter=current_versions(session, now)["staff_answer", "", language],
-        values={
-            "clinic_name": settings.clinic.name,
-            "clinic_phone": settings.clinic.phone,
-            "postal_address": settings.clinic.postal_address,
-            "receipt": lead.ref,
-            "received_at": f"{now:%Y-%m-%d %H:%M} UTC",
-            "lead_link": f"{settings.public_url}/desk/leads/{lead.ref}",
-        },
+        values=values_about(session, settings, lead, now),
         lead_id=lead.id,
     )
     enqueue(session, vault, mail_domain(settings), [draft], now)
