@@ -143,7 +143,7 @@ def states(place: Place, quick: bool, chosen_seed: int) -> Finding:
     """I3-I8: no sequence of events breaks an invariant or ends outside the states."""
     place.engine.dispose()
     copies = Copies(place.url, Path(place.folder))
-    examples, steps = (40, 30) if quick else (500, 60)
+    examples, steps = (40, 30) if quick else (250, 60)
     letters = taken = doubts = sequences = 0
 
     def count(world: World) -> None:
