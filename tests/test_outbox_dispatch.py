@@ -32,7 +32,7 @@ from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 from tests.clock import Clock
 from tests.people import a_lead, a_message, a_request, claim
-from tests.post_office import PostOffice
+from tests.post_office import PhaseName, PostOffice
 
 SendDue = Callable[[], int]
 
@@ -197,6 +197,23 @@ def test_silence_after_the_dot_is_doubt_and_a_packet_is_sent_again_once(
     assert send_due() == 1
     assert len(office.letters) == 1 + taking
     assert len({letter.sha256 for letter in office.letters}) == 1
+
+
+@pytest.mark.parametrize("phase", ["rcpt", "data", "dot"])
+def test_a_relay_that_misheard_has_said_nothing_of_the_letter(
+    session: Session, send_due: SendDue, office: PostOffice, clock: Clock, phase: PhaseName
+) -> None:
+    """MD-06: half a command was heard; the next letter takes another line, this one comes again."""
+    first, second = a_packet(session), a_packet(session)
+    office.at(phase).say(b"503 5.5.1 what?\r\n", times=1)
+    send_due()
+    session.expire_all()
+    assert (first.state, second.state) == (MessageState.QUEUED, MessageState.SENT)
+    assert office.connections == 2
+    clock.advance(timedelta(minutes=8))
+    assert send_due() == 1
+    session.refresh(first)
+    assert (first.state, first.attempts) == (MessageState.SENT, 2)
 
 
 @pytest.mark.parametrize("taken", [None, True, False])

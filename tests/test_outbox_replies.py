@@ -50,6 +50,12 @@ TABLE = [
     (P.DOT, 452, "4.3.1", V.BACK_OFF),
     (P.DOT, 554, "5.6.0", V.FAILED),
     (P.DOT, 550, "5.7.1", V.FAILED),
+    (P.MAIL, 503, "5.5.1", V.HOLD_QUEUE),
+    (P.RCPT, 503, "5.5.1", V.BACK_OFF),
+    (P.RCPT, 501, "5.1.3", V.FAILED_AND_SUPPRESS),
+    (P.RCPT, 504, "5.5.2", V.FAILED),
+    (P.DATA, 502, "5.5.1", V.BACK_OFF),
+    (P.DOT, 500, "", V.BACK_OFF),
     (P.RCPT, 999, "", V.NONSENSE),
     (P.DATA, 250, "", V.NONSENSE),
 ]

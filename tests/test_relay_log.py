@@ -217,6 +217,25 @@ def test_a_start_right_after_a_rotation_looks_back(
     assert reader.settle_by_relay_log(session, NOW) == 1
 
 
+@pytest.mark.parametrize("name", ["mail.log.1", "mail.log.20261126-112347.gz"])
+def test_a_start_before_the_new_log_begins_reads_the_one_before(
+    session: Session, log: Path, reader: RelayLog, name: str
+) -> None:
+    """MD-25: a relay that has nothing to say makes no new file, perhaps for hours."""
+    before, after = in_doubt(session, 2)
+    first, second = half_and_half(after)
+    log.unlink(missing_ok=True)
+    words = postfix_lines(1, before.mail_id) + first
+    log.with_name(name).write_bytes(
+        gzip.compress(words.encode()) if name.endswith(".gz") else words.encode()
+    )
+    for expected in (1, 0):
+        assert reader.settle_by_relay_log(session, NOW) == expected
+    log.write_text(second)
+    assert reader.settle_by_relay_log(session, NOW) == 1
+    assert states(session) == {MessageState.SENT: 2}
+
+
 def test_a_moment_without_a_log_is_no_failure(
     session: Session, log: Path, reader: RelayLog
 ) -> None:

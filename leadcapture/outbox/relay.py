@@ -294,8 +294,9 @@ class RelaySession:
             raise Refused(read_reply(phase, code, text))
 
     def _settle(self, reply: Reply) -> None:
-        # 421 says that the relay is closing; after other refusals RSET clears the table.
-        if reply.code == 421 or reply.phase in (Phase.BODY, Phase.DOT):
+        # 421 says that the relay is closing, and who did not understand may have heard half of it;
+        # after other refusals RSET clears the table.
+        if reply.code == 421 or reply.is_about_the_talk or reply.phase in (Phase.BODY, Phase.DOT):
             self.close()
 
 

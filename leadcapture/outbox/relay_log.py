@@ -44,6 +44,7 @@ class RelayLog:
         self._path = path
         self._ours = b"@" + mail_domain.encode() + b">"
         self._file: IO[bytes] | None = None
+        self._looked_back_at: Path | None = None
         self._was_moved = False
         self._rest = b""
         self._coming: OrderedDict[bytes, str] = OrderedDict()
@@ -74,7 +75,7 @@ class RelayLog:
         if self._file is None:
             self._begin()
         left = ONE_TURN
-        while left > 0:
+        while self._file is not None and left > 0:
             left -= self._read_file(left)
             if left <= 0 or not self._follow_rotation():
                 return
@@ -85,8 +86,21 @@ class RelayLog:
             self._file = None
 
     def _begin(self) -> None:
-        """Look back over the log, and over the one before where this one is young."""
-        file = self._path.open("rb")
+        """Look back over the log, and over the one before where this one is young.
+
+        Where the log was moved away and nothing has happened since, there is only the one before.
+        Raises FileNotFoundError where there is none.
+        """
+        try:
+            file = self._path.open("rb")
+        except FileNotFoundError:
+            before = self._log_before()
+            if before is None:
+                raise
+            if before != self._looked_back_at:
+                self._take_in(_end_of(before, LOOKS_BACK))
+                self._looked_back_at = before
+            return
         try:
             missing = LOOKS_BACK - os.fstat(file.fileno()).st_size
             if missing > 0 and (before := self._log_before()) is not None:

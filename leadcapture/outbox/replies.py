@@ -52,6 +52,15 @@ class Reply:
         )
 
     @property
+    def is_about_the_talk(self) -> bool:
+        """True for an unknown, unsupported or misplaced command (RFC 5321 §4.2.2).
+
+        The line broke in the middle of one, or something between us meddles; it says nothing of
+        the letter. 501 and 504 may be about the address, and are the letter's.
+        """
+        return self.code in (500, 502, 503)
+
+    @property
     def says_relay_closes(self) -> bool:
         """True for 421 to MAIL FROM: the relay shuts, whatever the letter (RFC 5321 §3.8)."""
         return self.phase is Phase.MAIL and self.code == 421
@@ -101,6 +110,8 @@ def _judge_permanent(reply: Reply) -> Verdict:
     # The relay refuses us, not this letter: failing letters for it would lose them.
     if reply.phase in (Phase.CONNECT, Phase.AUTH, Phase.MAIL):
         return Verdict.HOLD_QUEUE
+    if reply.is_about_the_talk:
+        return Verdict.BACK_OFF
     if reply.phase is Phase.RCPT:
         if reply.enhanced.startswith("5.1.") or reply.enhanced == "5.2.1":
             return Verdict.FAILED_AND_SUPPRESS

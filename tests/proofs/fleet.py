@@ -132,6 +132,14 @@ class Outbox:
             return all(MessageState(state).is_final for state in self.states())
         return False
 
+    def wait(self, within: float) -> None:
+        """Wait until all is final by itself; what is not by then is left for the judge.
+
+        No lease is hurried: whoever is slow here is alive, and a machine may stand still for long.
+        """
+        with suppress(AssertionError):
+            until(self.is_done, within=within, what="the end of all messages")
+
     def drain(self, within: float) -> None:
         """Let time pass until all is final; what is not by then is left for the judge."""
 

@@ -120,7 +120,8 @@ class _Conversation:
 
     async def run(self) -> None:
         await self._answer("connect", b"220 oracle.example ESMTP\r\n")
-        while line := await self._reader.readline():
+        while (line := await self._reader.readline()).endswith(b"\n"):
+            # What has no end is no command: the line broke in the middle of it.
             verb, _, rest = line.decode("ascii").strip().partition(" ")
             match verb.upper():
                 case "EHLO":

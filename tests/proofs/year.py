@@ -36,6 +36,8 @@ OUTAGES = 20
 LONGEST_REST = timedelta(hours=12)
 SHORTEST_STEP, SHUT_STEP = timedelta(seconds=30), timedelta(minutes=5)
 DRAINS = timedelta(days=40)
+# At the end nothing breaks any more, and staff look at all that is held.
+CALM = timedelta(days=5)
 OPEN = (
     MessageState.CLAIMED,
     MessageState.SENDING,
@@ -72,6 +74,7 @@ class Year:
             NEW_YEAR + timedelta(days=365 * self.chance.random()) for _ in range(OUTAGES)
         )
         self._shut_until: datetime | None = None
+        self._calm_from = self.happenings[-1].at + DRAINS - CALM
         place.office.before_taking = self._take
         place.office.at("rcpt", to=f"@{NO_SUCH_MAILBOX}").refuse("5.1.1")
 
@@ -104,7 +107,7 @@ class Year:
             if self._shut_until is None:
                 office.stop()
             self._shut_until = now + timedelta(hours=6) * self.chance.random()
-        if self._shut_until is None and self.chance.random() < TROUBLES:
+        if self._shut_until is None and not self._is_calm and self.chance.random() < TROUBLES:
             _make_trouble(office, self.chance)
 
     def _keep_up(self) -> None:
@@ -118,7 +121,7 @@ class Year:
         """Send what is due; the process may be killed before any of its transactions."""
         self.stepper.begin(self.dispatcher.send_due)
         while self.stepper.is_at_work:
-            if self.chance.random() < KILLED:
+            if not self._is_calm and self.chance.random() < KILLED:
                 self.stepper.kill()
                 self.kills += 1
                 # With the process dies its connection.
@@ -134,7 +137,7 @@ class Year:
         with open_session(self.place.engine) as session:
             moments = [next_happening, now + LONGEST_REST, *self._due(session, now)]
             # A clinic's staff look in, release what is held and open what was shut.
-            if self.chance.random() < 0.05:
+            if self._is_calm or self.chance.random() < 0.05:
                 self._look_in(session)
             session.commit()
         if self._shut_until is not None:
@@ -142,6 +145,10 @@ class Year:
         # While the post office is shut, one look in five minutes tells as much as ten.
         pace = SHUT_STEP if self._shut_until is not None else SHORTEST_STEP
         self.clock.move_to(max(min(moments), now + pace))
+
+    @property
+    def _is_calm(self) -> bool:
+        return self.clock.now >= self._calm_from
 
     def _due(self, session: Session, now: datetime) -> list[datetime]:
         queued = select(Message.due_at).where(Message.state == MessageState.QUEUED)
