@@ -1,7 +1,8 @@
 """Figures: what became of those who asked in a stretch of days, and how soon they were answered.
 
 They are the sum of each day's tally (`leads.tallies`). Days that are over are kept
-(`leads.kept_tallies`); today, and a day that something changed a moment ago, is reckoned anew.
+(`leads.kept_tallies`), and months of them together (`leads.kept_months`); today, and a day that
+something changed a moment ago, is reckoned anew.
 """
 
 from collections import Counter
