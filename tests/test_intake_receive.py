@@ -177,16 +177,38 @@ def test_two_tokens_at_once_for_one_address_make_one_lead_and_one_packet(
 
 
 def test_an_unconfirmed_address_gets_three_packets_in_thirty_days(
-    session: Session, accept: Receive, clock: Clock
+    session: Session, accept: Receive, clock: Clock, send_due: Callable[[], int]
 ) -> None:
     """AB-01."""
     for day in range(30):
         for hour in range(2):
             accept(token=f"token-{day}-{hour}", kinds=(ConsentKind.HEALTH,))
+        send_due()
         clock.advance(timedelta(days=1))
     count = session.scalar(select(func.count()).where(Message.kind == MessageKind.PACKET))
     assert count == 3
     assert counts(session)["request"] == 60
+
+
+def test_packets_that_wait_for_the_relay_do_not_leave_together(
+    session: Session,
+    accept: Receive,
+    clock: Clock,
+    send_due: Callable[[], int],
+    office: PostOffice,
+) -> None:
+    """AB-01: whoever asks each day while it is down has asked for the one that waits."""
+    office.stop()
+    for day in range(3):
+        accept(token=f"token-{day}", kinds=(ConsentKind.HEALTH,))
+        send_due()
+        clock.advance(timedelta(days=1))
+    office.restart()
+    clock.advance(timedelta(hours=4))
+    send_due()
+    assert len(office.letters_to(EMAIL)) == 1
+    notes = session.scalars(select(Request.packet_note).order_by(Request.id)).all()
+    assert notes == ["", "sent_today", "sent_today"]
 
 
 def test_a_second_request_edits_nothing_of_the_first(

@@ -599,6 +599,25 @@ def test_an_unconfirmed_address_gets_three_mails_in_thirty_days(
     assert letters[-1].reason == "capped_unconfirmed"
 
 
+def test_a_follow_up_gives_way_to_a_packet_that_is_still_to_leave(
+    session: Session, send_due: SendDue, office: PostOffice, clock: Clock
+) -> None:
+    """AB-01: the packet was asked for and is not capped again; so both would leave in a day."""
+    lead = a_lead(session)
+    a_request(session, lead)
+    packet = a_message(session, lead, kind=MessageKind.PACKET, values=VALUES)
+    reminder = a_message(session, lead, values=VALUES, due_at=clock.now + timedelta(minutes=1))
+    office.at("rcpt").defer(times=1)
+    send_due()
+    clock.advance(timedelta(minutes=2))
+    send_due()
+    session.expire_all()
+    assert (packet.state, reminder.reason) == (MessageState.QUEUED, "capped_unconfirmed")
+    clock.advance(timedelta(hours=1))
+    send_due()
+    assert len(office.letters) == 1
+
+
 def test_a_broken_database_at_the_intent_leaves_no_dot(
     engine: Engine, settings: Settings, office: PostOffice
 ) -> None:

@@ -1,5 +1,6 @@
 """A patient opens the private page of the packet."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -16,9 +17,13 @@ from tests.visitors import Visitor
 
 
 @pytest.fixture
-def packet_path(client: Visitor, session: Session, settings: Settings) -> str:
+def packet_path(
+    client: Visitor, session: Session, settings: Settings, send_due: Callable[[], int]
+) -> str:
     """The link in the letter that a patient with two conditions got."""
-    return ask(client, session, settings, "/en")
+    path = ask(client, session, settings, "/en")
+    send_due()
+    return path
 
 
 def ask(client: Visitor, session: Session, settings: Settings, path: str, **typed: Any) -> str:

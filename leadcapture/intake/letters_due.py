@@ -33,6 +33,8 @@ _IS_PACKET = and_(
     Message.kind.in_(_PACKETS),
     Message.state.not_in((MessageState.CANCELLED, MessageState.SUPPRESSED)),
 )
+# However long ago it was queued: it leaves when the relay is back, perhaps with the next one.
+_IS_ON_ITS_WAY = Message.state.in_((MessageState.QUEUED, MessageState.CLAIMED))
 _IS_FOLLOW_UP_LEFT = and_(
     Message.kind == MessageKind.FOLLOW_UP,
     Message.state.in_((MessageState.SENDING, MessageState.UNCERTAIN, MessageState.SENT)),
@@ -43,7 +45,7 @@ def _sent_since(moment: str) -> ColumnElement[int]:
     # Who has not confirmed an address gets so many letters of any kind; others, of packets.
     since: ColumnElement[datetime] = bindparam(moment)
     counted = or_(
-        and_(_IS_PACKET, Message.created_at > since),
+        and_(_IS_PACKET, or_(Message.created_at > since, _IS_ON_ITS_WAY)),
         and_(_IS_FOLLOW_UP_LEFT, Message.state_at > since, not_(bindparam("confirmed"))),
     )
     return func.count().filter(counted)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from leadcapture.models import (
@@ -23,6 +23,9 @@ DAILY_FOLLOW_UPS = 1
 MONTHLY_FOLLOW_UPS = 5
 DAILY_MAIL_UNCONFIRMED = 1
 MONTHLY_MAIL_UNCONFIRMED = 3
+_PACKETS = (MessageKind.PACKET, MessageKind.PACKET_LINK)
+_LEFT = (MessageState.SENT, MessageState.SENDING, MessageState.UNCERTAIN)
+_AHEAD = (MessageState.QUEUED, MessageState.CLAIMED, MessageState.HELD)
 
 
 @dataclass(frozen=True)
@@ -82,28 +85,28 @@ def _agreed_to_follow_ups(session: Session, lead_id: int) -> bool:
 def _cap_refusal(session: Session, message: Message, lead: Lead, now: datetime) -> Refusal | None:
     """Per address over all kinds and leads: one follow-up a day, five in 30 days.
 
-    An address that nobody has confirmed gets one message of any kind a day, three in 30 days.
+    An address that nobody has confirmed gets one message of any kind a day, three in 30 days. A
+    packet that is still to leave counts there: it was asked for, and goes first.
     """
 
+    def count(*which: ColumnElement[bool]) -> int:
+        others = (Message.cap_hash == message.cap_hash, Message.id != message.id)
+        return session.scalar(select(func.count()).where(*others, *which)) or 0
+
     def left(since: timedelta, *kinds: MessageKind) -> int:
-        counted = select(func.count()).where(
-            Message.cap_hash == message.cap_hash,
-            Message.kind.in_(kinds),
-            Message.state.in_((MessageState.SENT, MessageState.SENDING, MessageState.UNCERTAIN)),
-            Message.state_at > now - since,
-            Message.id != message.id,
-        )
-        return session.scalar(counted) or 0
+        recently = (Message.state.in_(_LEFT), Message.state_at > now - since)
+        return count(Message.kind.in_(kinds), *recently)
 
     if left(timedelta(days=1), MessageKind.FOLLOW_UP) >= DAILY_FOLLOW_UPS:
         return Refusal(MessageState.SUPPRESSED, "capped_daily")
     if left(timedelta(days=30), MessageKind.FOLLOW_UP) >= MONTHLY_FOLLOW_UPS:
         return Refusal(MessageState.SUPPRESSED, "capped_monthly")
     if lead.confirmed_at is None:
-        kinds = (MessageKind.FOLLOW_UP, MessageKind.PACKET, MessageKind.PACKET_LINK)
+        kinds = (MessageKind.FOLLOW_UP, *_PACKETS)
+        ahead = count(Message.kind.in_(_PACKETS), Message.state.in_(_AHEAD))
         if (
-            left(timedelta(days=1), *kinds) >= DAILY_MAIL_UNCONFIRMED
-            or left(timedelta(days=30), *kinds) >= MONTHLY_MAIL_UNCONFIRMED
+            left(timedelta(days=1), *kinds) + ahead >= DAILY_MAIL_UNCONFIRMED
+            or left(timedelta(days=30), *kinds) + ahead >= MONTHLY_MAIL_UNCONFIRMED
         ):
             return Refusal(MessageState.SUPPRESSED, "capped_unconfirmed")
     return None
