@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select, update
@@ -616,6 +617,20 @@ def test_a_follow_up_gives_way_to_a_packet_that_is_still_to_leave(
     clock.advance(timedelta(hours=1))
     send_due()
     assert len(office.letters) == 1
+
+
+def test_a_packet_that_failed_after_a_doubt_counts_as_one_that_came(
+    session: Session, send_due: SendDue, clock: Clock
+) -> None:
+    """AB-01: its first copy may have arrived."""
+    lead = a_lead(session)
+    a_request(session, lead)
+    facts: dict[str, Any] = {"state": MessageState.FAILED, "doubts": 1, "state_at": clock.now}
+    a_message(session, lead, kind=MessageKind.PACKET, **facts)
+    reminder = a_message(session, lead, values=VALUES)
+    send_due()
+    session.refresh(reminder)
+    assert reminder.reason == "capped_unconfirmed"
 
 
 def test_a_broken_database_at_the_intent_leaves_no_dot(

@@ -45,7 +45,7 @@ def _sent_since(moment: str) -> ColumnElement[int]:
     # Who has not confirmed an address gets so many letters of any kind; others, of packets.
     since: ColumnElement[datetime] = bindparam(moment)
     counted = or_(
-        and_(_IS_PACKET, or_(Message.created_at > since, _IS_ON_ITS_WAY)),
+        and_(_IS_PACKET, or_(Message.state_at > since, _IS_ON_ITS_WAY)),
         and_(_IS_FOLLOW_UP_LEFT, Message.state_at > since, not_(bindparam("confirmed"))),
     )
     return func.count().filter(counted)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from leadcapture.models import (
@@ -94,8 +94,9 @@ def _cap_refusal(session: Session, message: Message, lead: Lead, now: datetime) 
         return session.scalar(select(func.count()).where(*others, *which)) or 0
 
     def left(since: timedelta, *kinds: MessageKind) -> int:
-        recently = (Message.state.in_(_LEFT), Message.state_at > now - since)
-        return count(Message.kind.in_(kinds), *recently)
+        # Whatever became of it: after a doubt a copy may have arrived.
+        has_left = or_(Message.state.in_(_LEFT), Message.doubts > 0)
+        return count(Message.kind.in_(kinds), has_left, Message.state_at > now - since)
 
     if left(timedelta(days=1), MessageKind.FOLLOW_UP) >= DAILY_FOLLOW_UPS:
         return Refusal(MessageState.SUPPRESSED, "capped_daily")
