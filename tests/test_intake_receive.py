@@ -211,6 +211,22 @@ def test_packets_that_wait_for_the_relay_do_not_leave_together(
     assert notes == ["", "sent_today", "sent_today"]
 
 
+def test_a_packet_counts_from_when_it_left(
+    session: Session, accept: Receive, clock: Clock, send_due: Callable[[], int], office: PostOffice
+) -> None:
+    """AB-01: queued 25 hours ago it is yesterday's; it left five hours later."""
+    office.stop()
+    accept(kinds=(ConsentKind.HEALTH,))
+    send_due()
+    office.restart()
+    clock.advance(timedelta(hours=5))
+    assert send_due() == 2, "the packet, and the alert to staff"
+    clock.advance(timedelta(hours=20))
+    accept(token="token-2", kinds=(ConsentKind.HEALTH,))
+    notes = session.scalars(select(Request.packet_note).order_by(Request.id)).all()
+    assert notes == ["", "sent_today"]
+
+
 def test_a_second_request_edits_nothing_of_the_first(
     session: Session, accept: Receive, clock: Clock
 ) -> None:
