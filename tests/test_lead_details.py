@@ -156,6 +156,21 @@ def test_an_address_that_stopped_letters_or_got_enough_gets_none_of_them(
     }
 
 
+def test_a_packet_counts_there_from_the_day_on_which_it_left(
+    rosa: Visitor, session: Session, clock: Clock, janet: Lead
+) -> None:
+    """AB-01: a relay that was away for days let it go an hour ago."""
+    other = a_lead(session, email="someone@else.example")
+    sent = a_message(session, other, kind=MessageKind.PACKET, state=MessageState.SENT)
+    sent.created_at = clock.now - timedelta(days=3)
+    sent.state_at = sent.sent_at = clock.now - timedelta(hours=1)
+    packet = a_message(session, janet, kind=MessageKind.PACKET)
+    session.commit()
+    save(rosa, janet, email="someone+1@else.example")
+    session.refresh(packet)
+    assert (packet.state, packet.reason) == (MessageState.SUPPRESSED, "capped_unconfirmed")
+
+
 def test_a_press_in_a_letter_to_the_old_address_confirms_no_new_one(
     rosa: Visitor, session: Session, clock: Clock, janet: Lead
 ) -> None:

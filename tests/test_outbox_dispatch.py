@@ -25,7 +25,7 @@ from leadcapture.models import (
     SuppressionScope,
     Task,
 )
-from leadcapture.outbox import claims, ledger, policy, stops
+from leadcapture.outbox import caps, claims, ledger, stops
 from leadcapture.outbox.dispatch import Dispatcher
 from leadcapture.outbox.relay import RelaySession
 from leadcapture.scheduler import RESENT
@@ -595,7 +595,7 @@ def test_an_unconfirmed_address_gets_three_mails_in_thirty_days(
     for _ in range(25):
         send_due()
         clock.advance(timedelta(days=1))
-    assert len(office.letters) == policy.MONTHLY_MAIL_UNCONFIRMED
+    assert len(office.letters) == caps.UNCONFIRMED.monthly
     session.refresh(letters[-1])
     assert letters[-1].reason == "capped_unconfirmed"
 

@@ -1,13 +1,14 @@
 """Letters due: what a request makes us write, to the patient and to staff."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from leadcapture.database import Base
 from leadcapture.leads import follow_ups, references
+from leadcapture.leads.staff_letters import values_of
 from leadcapture.letters import greeting
 from leadcapture.letters.versions import current_versions
 from leadcapture.models import (
@@ -19,36 +20,18 @@ from leadcapture.models import (
     Suppression,
     SuppressionScope,
 )
-from leadcapture.outbox import links
+from leadcapture.outbox import caps, links
 from leadcapture.outbox.queue import Draft, enqueue, new_ref
 from leadcapture.prepared import Prepared
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
-UNCONFIRMED_DAILY, UNCONFIRMED_MONTHLY = 1, 3
-CONFIRMED_DAILY, CONFIRMED_MONTHLY = 5, 30
-
-_PACKETS = (MessageKind.PACKET, MessageKind.PACKET_LINK)
-_IS_PACKET = and_(
-    Message.kind.in_(_PACKETS),
-    Message.state.not_in((MessageState.CANCELLED, MessageState.SUPPRESSED)),
-)
-# However long ago it was queued: it leaves when the relay is back, perhaps with the next one.
-_IS_ON_ITS_WAY = Message.state.in_((MessageState.QUEUED, MessageState.CLAIMED))
-_IS_FOLLOW_UP_LEFT = and_(
-    Message.kind == MessageKind.FOLLOW_UP,
-    Message.state.in_((MessageState.SENDING, MessageState.UNCERTAIN, MessageState.SENT)),
-)
-
 
 def _sent_since(moment: str) -> ColumnElement[int]:
     # Who has not confirmed an address gets so many letters of any kind; others, of packets.
     since: ColumnElement[datetime] = bindparam(moment)
-    counted = or_(
-        and_(_IS_PACKET, or_(Message.state_at > since, _IS_ON_ITS_WAY)),
-        and_(_IS_FOLLOW_UP_LEFT, Message.state_at > since, not_(bindparam("confirmed"))),
-    )
-    return func.count().filter(counted)
+    follow_ups = and_(not_(bindparam("confirmed")), caps.is_follow_up_since(since))
+    return func.count().filter(or_(caps.is_packet_since(since), follow_ups))
 
 
 # What a new request is weighed against, in one question: it is asked while others wait.
@@ -66,7 +49,7 @@ _WEIGHED = select(
     .exists()
     .label("is_followed"),
     select(Message.ref)
-    .where(Message.cap_hash == bindparam("cap_hash"), Message.kind.in_(_PACKETS))
+    .where(Message.cap_hash == bindparam("cap_hash"), Message.kind.in_(caps.PACKETS))
     .order_by(Message.id.desc())
     .limit(1)
     .scalar_subquery()
@@ -189,21 +172,17 @@ def _standing_of(session: Session, lead: Addressee, now: datetime) -> _Standing:
             "cap_hash": lead.cap_hash,
             "lead_id": lead.id,
             "confirmed": lead.confirmed,
-            "day_ago": now - timedelta(days=1),
-            "month_ago": now - timedelta(days=30),
+            "day_ago": now - caps.DAY,
+            "month_ago": now - caps.MONTH,
         },
     ).one()
-    daily, monthly = (
-        (CONFIRMED_DAILY, CONFIRMED_MONTHLY)
-        if lead.confirmed
-        else (UNCONFIRMED_DAILY, UNCONFIRMED_MONTHLY)
-    )
+    cap = caps.CONFIRMED if lead.confirmed else caps.UNCONFIRMED
     no_packet = ""
     if found.is_suppressed:
         no_packet = "suppressed"
-    elif found.in_day >= daily:
+    elif found.in_day >= cap.daily:
         no_packet = "sent_today"
-    elif found.in_month >= monthly:
+    elif found.in_month >= cap.monthly:
         no_packet = "sent_often"
     return _Standing(no_packet, found.is_followed, found.newest_packet)
 
@@ -288,24 +267,16 @@ def _alert_draft(
     session: Session, settings: Settings, occasion: Occasion, key: str, now: datetime
 ) -> Draft:
     """A letter to staff without a name or a word of health: it may be read on any screen."""
-    clinic = settings.clinic
+    values = values_of(settings, occasion.lead.ref, references.spoken(occasion.receipt), now)
     return Draft(
         kind=MessageKind.STAFF_ALERT,
         dedupe_key=key,
         recipient=settings.staff_alerts_to,
         language="en",
-        time_zone=clinic.time_zone,
+        time_zone=settings.clinic.time_zone,
         due_at=now,
         letter=current_versions(session, now)["staff_alert", "", "en"],
-        values={
-            "clinic_name": clinic.name,
-            "clinic_phone": clinic.phone,
-            "postal_address": clinic.postal_address,
-            "receipt": references.spoken(occasion.receipt),
-            "received_at": clinic.clock(now),
-            "language": {"en": "English", "es": "Spanish"}[occasion.language],
-            "lead_link": f"{settings.public_url}/desk/leads/{occasion.lead.ref}",
-        },
+        values=values | {"language": {"en": "English", "es": "Spanish"}[occasion.language]},
         lead_id=occasion.lead.id,
         request_id=occasion.request_id,
     )

@@ -16,11 +16,16 @@ def values_about(session: Session, settings: Settings, lead: Lead, at: datetime)
     The reference is the one that the person holds, too.
     """
     request = latest_requests(session, [lead.id]).get(lead.id)
+    return values_of(settings, lead.ref, spoken(request.receipt) if request else lead.ref, at)
+
+
+def values_of(settings: Settings, lead_ref: str, receipt: str, at: datetime) -> dict[str, str]:
+    """The same for whoever has the lead's reference and the spoken receipt at hand."""
     return {
         "clinic_name": settings.clinic.name,
         "clinic_phone": settings.clinic.phone,
         "postal_address": settings.clinic.postal_address,
-        "receipt": spoken(request.receipt) if request else lead.ref,
+        "receipt": receipt,
         "received_at": settings.clinic.clock(at),
-        "lead_link": f"{settings.public_url}/desk/leads/{lead.ref}",
+        "lead_link": f"{settings.public_url}/desk/leads/{lead_ref}",
     }

@@ -1,9 +1,9 @@
 """What is checked again when a letter is about to leave."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from leadcapture.models import (
@@ -15,17 +15,10 @@ from leadcapture.models import (
     MessageKind,
     MessageState,
 )
-from leadcapture.outbox import hours, stops
+from leadcapture.outbox import caps, hours, stops
 
 # What somebody waits for: neither consent nor hours nor caps are asked.
 AWAITED = frozenset(MessageKind) - {MessageKind.FOLLOW_UP}
-DAILY_FOLLOW_UPS = 1
-MONTHLY_FOLLOW_UPS = 5
-DAILY_MAIL_UNCONFIRMED = 1
-MONTHLY_MAIL_UNCONFIRMED = 3
-_PACKETS = (MessageKind.PACKET, MessageKind.PACKET_LINK)
-_LEFT = (MessageState.SENT, MessageState.SENDING, MessageState.UNCERTAIN)
-_AHEAD = (MessageState.QUEUED, MessageState.CLAIMED, MessageState.HELD)
 
 
 @dataclass(frozen=True)
@@ -83,31 +76,23 @@ def _agreed_to_follow_ups(session: Session, lead_id: int) -> bool:
 
 
 def _cap_refusal(session: Session, message: Message, lead: Lead, now: datetime) -> Refusal | None:
-    """Per address over all kinds and leads: one follow-up a day, five in 30 days.
+    """Per address over all kinds and leads, and less for one that nobody has confirmed.
 
-    An address that nobody has confirmed gets one message of any kind a day, three in 30 days. A
-    packet that is still to leave counts there: it was asked for, and goes first.
+    A packet that is held counts however old it is: a follow-up does not go before it.
     """
-
-    def count(*which: ColumnElement[bool]) -> int:
-        others = (Message.cap_hash == message.cap_hash, Message.id != message.id)
-        return session.scalar(select(func.count()).where(*others, *which)) or 0
-
-    def left(since: timedelta, *kinds: MessageKind) -> int:
-        # Whatever became of it: after a doubt a copy may have arrived.
-        has_left = or_(Message.state.in_(_LEFT), Message.doubts > 0)
-        return count(Message.kind.in_(kinds), has_left, Message.state_at > now - since)
-
-    if left(timedelta(days=1), MessageKind.FOLLOW_UP) >= DAILY_FOLLOW_UPS:
+    day, month = now - caps.DAY, now - caps.MONTH
+    is_held = and_(Message.kind.in_(caps.PACKETS), Message.state == MessageState.HELD)
+    counted = select(
+        func.count().filter(caps.is_follow_up_since(day)),
+        func.count().filter(caps.is_follow_up_since(month)),
+        func.count().filter(or_(caps.is_letter_since(day), is_held)),
+        func.count().filter(or_(caps.is_letter_since(month), is_held)),
+    ).where(Message.cap_hash == message.cap_hash, Message.id != message.id)
+    follow_ups_in_day, follow_ups_in_month, in_day, in_month = session.execute(counted).one()
+    if follow_ups_in_day >= caps.FOLLOW_UPS.daily:
         return Refusal(MessageState.SUPPRESSED, "capped_daily")
-    if left(timedelta(days=30), MessageKind.FOLLOW_UP) >= MONTHLY_FOLLOW_UPS:
+    if follow_ups_in_month >= caps.FOLLOW_UPS.monthly:
         return Refusal(MessageState.SUPPRESSED, "capped_monthly")
-    if lead.confirmed_at is None:
-        kinds = (MessageKind.FOLLOW_UP, *_PACKETS)
-        ahead = count(Message.kind.in_(_PACKETS), Message.state.in_(_AHEAD))
-        if (
-            left(timedelta(days=1), *kinds) + ahead >= DAILY_MAIL_UNCONFIRMED
-            or left(timedelta(days=30), *kinds) + ahead >= MONTHLY_MAIL_UNCONFIRMED
-        ):
-            return Refusal(MessageState.SUPPRESSED, "capped_unconfirmed")
+    if lead.confirmed_at is None and caps.UNCONFIRMED.is_reached(in_day, in_month):
+        return Refusal(MessageState.SUPPRESSED, "capped_unconfirmed")
     return None

@@ -10,14 +10,14 @@ intent one loses; a letter that is being sent keeps its recipient.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from leadcapture.models import Message, MessageKind, MessageState
-from leadcapture.outbox import ledger, links, policy, stops
+from leadcapture.outbox import caps, ledger, links, policy, stops
 from leadcapture.outbox.queue import domain_of, open_payload
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
@@ -30,7 +30,6 @@ _NOT_LEFT = (
     MessageState.HELD,
     MessageState.UNCERTAIN,
 )
-_NOT_COUNTED = (MessageState.CANCELLED, MessageState.SUPPRESSED)
 _TRIES = 3
 
 
@@ -122,18 +121,12 @@ def _is_capped(session: Session, letter: Message, to: Address, now: datetime) ->
     Follow-ups are asked when they leave; what a person waits for is asked where it is queued.
     """
 
-    def count(days: int) -> int:
-        counted = select(func.count()).where(
-            Message.cap_hash == to.cap_hash,
-            Message.kind.in_(policy.AWAITED - {MessageKind.STAFF_ALERT}),
-            Message.state.not_in(_NOT_COUNTED),
-            Message.created_at > now - timedelta(days=days),
-            Message.id != letter.id,
-        )
-        return session.scalar(counted) or 0
-
-    daily, monthly = policy.DAILY_MAIL_UNCONFIRMED, policy.MONTHLY_MAIL_UNCONFIRMED
-    return count(1) >= daily or count(30) >= monthly
+    counted = select(
+        func.count().filter(caps.is_letter_since(now - caps.DAY)),
+        func.count().filter(caps.is_letter_since(now - caps.MONTH)),
+    ).where(Message.cap_hash == to.cap_hash, Message.id != letter.id)
+    in_day, in_month = session.execute(counted).one()
+    return caps.UNCONFIRMED.is_reached(in_day, in_month)
 
 
 def _to_address(

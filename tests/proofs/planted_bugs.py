@@ -256,16 +256,16 @@ BUGS = (
     ),
     Bug(
         "one follow-up a day may be ten",
-        f"{OUTBOX}policy.py",
-        "DAILY_FOLLOW_UPS = 1",
-        "DAILY_FOLLOW_UPS = 10",
+        f"{OUTBOX}caps.py",
+        "FOLLOW_UPS = Cap(daily=1,",
+        "FOLLOW_UPS = Cap(daily=10,",
         (f"{DISPATCH}test_one_address_gets_one_follow_up_a_day",),
     ),
     Bug(
         "an unconfirmed address gets all it is sent",
-        f"{OUTBOX}policy.py",
-        "MONTHLY_MAIL_UNCONFIRMED = 3",
-        "MONTHLY_MAIL_UNCONFIRMED = 300",
+        f"{OUTBOX}caps.py",
+        "UNCONFIRMED = Cap(daily=1, monthly=3)",
+        "UNCONFIRMED = Cap(daily=1, monthly=300)",
         (f"{DISPATCH}test_an_unconfirmed_address_gets_three_mails_in_thirty_days",),
     ),
     Bug(

@@ -1,0 +1,65 @@
+"""How much mail one address gets, whatever is posted in its name (AB-01, SC-12).
+
+Asked in three places: when a request queues its packet, when a follow-up is about to leave, and
+when letters follow a person to another address. What counts is said here alone.
+"""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, and_, or_
+
+from leadcapture.models import Message, MessageKind, MessageState
+
+DAY, MONTH = timedelta(days=1), timedelta(days=30)
+PACKETS = (MessageKind.PACKET, MessageKind.PACKET_LINK)
+
+
+class Cap(NamedTuple):
+    """The most letters that an address gets in 24 hours and in 30 days."""
+
+    daily: int
+    monthly: int
+
+    def is_reached(self, in_day: int, in_month: int) -> bool:
+        """True where one letter more would be too many."""
+        return in_day >= self.daily or in_month >= self.monthly
+
+
+UNCONFIRMED = Cap(daily=1, monthly=3)  # packets and follow-ups together
+CONFIRMED = Cap(daily=5, monthly=30)  # packets
+FOLLOW_UPS = Cap(daily=1, monthly=5)
+
+# However long ago it was queued: it leaves when the relay is back, perhaps with the next one.
+_IS_ON_ITS_WAY = Message.state.in_((MessageState.QUEUED, MessageState.CLAIMED))
+# Whatever became of it later: after a doubt a copy may have arrived.
+_MAY_HAVE_LEFT = or_(
+    Message.state.in_((MessageState.SENT, MessageState.SENDING, MessageState.UNCERTAIN)),
+    Message.doubts > 0,
+)
+
+
+def is_packet_since(since: ColumnElement[datetime] | datetime) -> ColumnElement[bool]:
+    """A packet that left, failed or was held after ``since``, or is on its way.
+
+    It counts from its state's time: the relay may have been away for days after it was queued.
+    """
+    return and_(
+        Message.kind.in_(PACKETS),
+        Message.state.not_in((MessageState.CANCELLED, MessageState.SUPPRESSED)),
+        or_(Message.state_at > since, _IS_ON_ITS_WAY),
+    )
+
+
+def is_follow_up_since(since: ColumnElement[datetime] | datetime) -> ColumnElement[bool]:
+    """A follow-up of which a copy may have left after ``since``; planned ones do not count."""
+    return and_(
+        Message.kind == MessageKind.FOLLOW_UP,
+        _MAY_HAVE_LEFT,
+        Message.state_at > since,
+    )
+
+
+def is_letter_since(since: ColumnElement[datetime] | datetime) -> ColumnElement[bool]:
+    """Either of the two: what counts for an address that nobody has confirmed."""
+    return or_(is_packet_since(since), is_follow_up_since(since))
