@@ -3,7 +3,7 @@ own cost.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -49,16 +49,24 @@ class Prepared:
         it: instants and enumerated words are not read. SQLite takes all rows in one statement;
         PostgreSQL's driver sends one after the other, and is slow to read a hundred parameters.
         """
-        dialect = connection.dialect
-        is_sqlite = dialect.name == "sqlite"
-        key = (dialect.name, len(rows) if is_sqlite else 1)
-        found = self._texts.get(key)
-        if found is None:
+        text = self._text(connection.dialect, rows)
+        if connection.dialect.name == "sqlite" or len(rows) == 1:
+            return connection.exec_driver_sql(text.sql, text.parameters(rows))
+        return connection.exec_driver_sql(text.sql, [text.parameters((row,)) for row in rows])
+
+    def first(self, connection: Connection, row: Row) -> tuple[Any, ...] | None:
+        """Run it and read the first row that comes back, each value as its column's type says."""
+        text = self._text(connection.dialect, (row,))
+        found = connection.exec_driver_sql(text.sql, text.parameters((row,))).first()
+        return None if found is None else text.read(found)
+
+    def _text(self, dialect: Dialect, rows: tuple[Row, ...]) -> "_Text":
+        key = (dialect.name, len(rows) if dialect.name == "sqlite" else 1)
+        text = self._texts.get(key)
+        if text is None:
             statement = self._build(dialect.name, list(rows[0]))
-            found = self._texts[key] = _Text(statement, dialect, rows[: key[1]])
-        if is_sqlite or len(rows) == 1:
-            return connection.exec_driver_sql(found.sql, found.parameters(rows))
-        return connection.exec_driver_sql(found.sql, [found.parameters((row,)) for row in rows])
+            text = self._texts[key] = _Text(statement, dialect, rows[: key[1]])
+        return text
 
 
 class _Text:
@@ -91,6 +99,21 @@ class _Text:
         }
         self._slots = [(name, *origin, processors.get(name)) for name, origin in origins.items()]
         self._order = state.positiontup
+        self._statement, self._dialect = statement, dialect
+
+    def read(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        """The values of a row that the driver gave, as the statement's columns mean them."""
+        readers = zip(row, self._readers, strict=True)
+        return tuple([value if read is None else read(value) for value, read in readers])
+
+    @cached_property
+    def _readers(self) -> list[_Processor | None]:
+        # Neither driver's own type of a column says more than its declared one.
+        columns = self._statement.exported_columns
+        return [
+            column.type.dialect_impl(self._dialect).result_processor(self._dialect, None)
+            for column in columns
+        ]
 
     def parameters(self, rows: tuple[Row, ...]) -> Any:
         """What the driver takes: a tuple where parameters go by position, else a dict."""

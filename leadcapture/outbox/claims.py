@@ -4,7 +4,7 @@ Each step is one statement that names the state and the fence it starts from, an
 `ledger`. The statements are built once in a process: to build one costs more than to run it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -17,7 +17,6 @@ from sqlalchemy import (
     Insert,
     Integer,
     Interval,
-    Row,
     Select,
     String,
     Update,
@@ -34,6 +33,7 @@ from sqlalchemy import (
 from leadcapture.database import Base, Instant
 from leadcapture.models import Message, MessageKind, MessageState, SuppressionScope
 from leadcapture.outbox import gates
+from leadcapture.prepared import Prepared
 
 CLAIM_LEASE = timedelta(seconds=120)
 SEND_LEASE = timedelta(seconds=660)
@@ -113,7 +113,7 @@ def _claim_times(now: datetime) -> dict[str, datetime]:
     return {"lease": now + CLAIM_LEASE, "date": now.replace(microsecond=0)}
 
 
-def _claimed(row: Row[Any] | None) -> Claimed | None:
+def _claimed(row: Sequence[Any] | None) -> Claimed | None:
     if row is None:
         return None
     message = Message(**dict(zip(_NAMES, row[:-1], strict=True)))
@@ -158,7 +158,7 @@ def declare_intent(
         mine |= {"claimed_within": claimed_within}
     else:
         mine |= {"now": now, "lease": now + SEND_LEASE, "claimed_since": now - claimed_within}
-    return connection.execute(_intent(now is None), mine).rowcount == 1
+    return _INTENT[now is None].run(connection, mine).rowcount == 1
 
 
 def note_sent(connection: Connection, message: Message, now: datetime | None) -> bool:
@@ -172,10 +172,10 @@ def note_sent(connection: Connection, message: Message, now: datetime | None) ->
     if now is not None:
         mine["now"] = now
     if connection.dialect.name == "postgresql":
-        return connection.execute(_sent_and_noted(now is None), mine).rowcount == 1
-    if connection.execute(_sent(now is None), mine).rowcount != 1:
+        return _SENT_AND_NOTED[now is None].run(connection, mine).rowcount == 1
+    if _SENT[now is None].run(connection, mine).rowcount != 1:
         return False
-    connection.execute(_noted_of_row(), {"of_id": message.id})
+    _NOTED_OF_ROW.run(connection, {"of_id": message.id})
     return True
 
 
@@ -193,9 +193,9 @@ def note_sent_and_claim(
         given |= {"now": now, **_claim_times(now)}
     if connection.dialect.name == "postgresql":
         given |= {"of_id": message.id, "of_fence": message.fence}
-        return _claimed(connection.execute(_sent_and_claimed(now is None), given).first())
+        return _claimed(_SENT_AND_CLAIMED[now is None].first(connection, given))
     note_sent(connection, message, now)
-    return _claimed(connection.execute(_claim_without_gates(now is None), given).first())
+    return _claimed(_CLAIM_WITHOUT_GATES[now is None].first(connection, given))
 
 
 def _lanes(kept_back: KeptBack) -> Iterator[tuple[bool, int, frozenset[str]]]:
@@ -345,9 +345,7 @@ def _sent_and_noted(by_server: bool) -> Insert:
     """Both in one statement: one way to a server that knows how, and a commit of its own."""
     sent = _sent(by_server).returning(_MESSAGE.c.id, _MESSAGE.c.fence, _MESSAGE.c.state_at)
     row = sent.cte("sent")
-    noted = _noted(select(row.c.id, row.c.fence, *_TAKEN, row.c.state_at))
-    # Without this, SQLAlchemy counts no rows of an INSERT.
-    return noted.execution_options(preserve_rowcount=True)
+    return _noted(select(row.c.id, row.c.fence, *_TAKEN, row.c.state_at))
 
 
 @cache
@@ -384,3 +382,17 @@ def _suppression_of(address: ColumnElement[str], kind: ColumnElement[str]) -> Ex
         )
         .exists()
     )
+
+
+def _by_moment(build: Callable[[bool], Any]) -> dict[bool, Prepared]:
+    """The statement by our own moment, and the one by the server's clock."""
+    return {by_server: Prepared(lambda *_, by=by_server: build(by)) for by_server in (False, True)}
+
+
+# Run for every letter: see `Prepared` for what that spares.
+_INTENT = _by_moment(_intent)
+_SENT = _by_moment(_sent)
+_SENT_AND_NOTED = _by_moment(_sent_and_noted)
+_SENT_AND_CLAIMED = _by_moment(_sent_and_claimed)
+_CLAIM_WITHOUT_GATES = _by_moment(_claim_without_gates)
+_NOTED_OF_ROW = Prepared(lambda *_: _noted_of_row())
