@@ -18,7 +18,7 @@ from email.errors import MultipartInvariantViolationDefect
 from email.header import decode_header, make_header
 from email.parser import HeaderParser
 from email.utils import format_datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import idna
 
@@ -134,7 +134,7 @@ class Letter:
     def __bytes__(self) -> bytes:
         return b"".join((self.words, *self.attached))
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """The hash of the whole, in hex."""
         digest = hashlib.sha256(self.words)

@@ -87,8 +87,7 @@ class Dispatcher:
             # The words of the error may hold a patient's; its class is enough to find it.
             log.error("letter %s cannot be written: %s", message.ref, type(error).__name__)
             return self._set_aside(message, "cannot_be_written", ends)
-        sha256 = letter.sha256
-        if message.sha256 not in (None, sha256):
+        if message.sha256 is not None and message.sha256 != letter.sha256:
             return self._set_aside(message, "differs_from_first_copy", ends)
         try:
             envelope = envelope_of(self.settings, message)
@@ -96,7 +95,8 @@ class Dispatcher:
                 envelope.sender,
                 message.recipient,
                 letter,
-                lambda: self._declare_intent(message, sha256),
+                # A first copy is hashed here: the relay reads its packet meanwhile.
+                lambda: self._declare_intent(message, letter.sha256),
                 envelope.envid,
             )
         except Refused as refused:
