@@ -1,4 +1,4 @@
-"""Decisions: release or discard a held request, settle a stuck letter, let mail flow again."""
+"""Decisions: release or discard a held request, let mail flow again."""
 
 from flask import abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -6,12 +6,11 @@ from flask_babel import gettext
 from sqlalchemy import select
 
 from leadcapture import web
-from leadcapture.accounts.access import CARE, EVERYONE, me, staff_only
+from leadcapture.accounts.access import CARE, me, staff_only
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.database import db
 from leadcapture.intake import receive
-from leadcapture.leads import decisions
-from leadcapture.models import Message, Request
+from leadcapture.models import Request
 from leadcapture.outbox import audit, gates
 from leadcapture.vault import SealBroken
 
@@ -30,21 +29,6 @@ def request_decision(receipt: str) -> ResponseReturnValue:
         flash(_discard(held))
     else:
         abort(400)
-    return redirect(url_for("dashboard.now"), 303)
-
-
-@blueprint.post("/letters/<ref>/settlement")
-@staff_only(*EVERYONE)
-def letter_settlement(ref: str) -> ResponseReturnValue:
-    """Take a stuck letter off the first page."""
-    message = db.session.scalar(select(Message).where(Message.ref == ref))
-    if message is None:
-        abort(404)
-    settled = decisions.settle_letter(db.session(), message, me().id, web.now())
-    if settled:
-        audit.record(db.session(), me().id, "letter_settled", message.ref, web.now())
-    db.session.commit()
-    flash(gettext("Settled.") if settled else gettext("There was nothing to settle any more."))
     return redirect(url_for("dashboard.now"), 303)
 
 

@@ -20,9 +20,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from leadcapture.leads import timeline
-from leadcapture.leads.letters_ahead import PAUSED, is_paused
+from leadcapture.leads.letters_ahead import PAUSED
 from leadcapture.models import Message, MessageState, Request, Screening, Staff, Task
-from leadcapture.outbox.ledger import ask_staff
 
 SHOWN = 50
 COUNTED = 1_000
@@ -104,7 +103,7 @@ def count_tasks_after(session: Session, moment: datetime, but: Sequence[str] = (
 
 def finish_task(session: Session, task: Task, actor_id: int, now: datetime) -> bool:
     """Tick a task off; False where somebody has already."""
-    done = _finish(session, Task.id == task.id, now)
+    done = finish_tasks(session, Task.id == task.id, now)
     if done and task.lead_id is not None:
         timeline.record(
             session,
@@ -118,30 +117,12 @@ def finish_task(session: Session, task: Task, actor_id: int, now: datetime) -> b
     return bool(done)
 
 
-def settle_letter(session: Session, message: Message, actor_id: int, now: datetime) -> bool:
-    """Take note of a message that stands still; False where somebody has already.
-
-    The message stays as it is: only the asking ends. One in doubt cannot be settled: within
-    half an hour it settles itself or is held.
-    """
-    if message.state not in _STUCK or message.state is MessageState.UNCERTAIN:
-        return False
-    if is_paused(message):
-        return False
-    ask_staff(session, message, f"letter_{message.state}", now)
-    session.flush()
-    done = _finish(session, Task.message_id == message.id, now)
-    if done and message.lead_id is not None:
-        timeline.record(
-            session,
-            message.lead_id,
-            "letter_settled",
-            now,
-            actor_id=actor_id,
-            message_id=message.id,
-            facts={"letter": message.kind, "state": message.state},
-        )
-    return bool(done)
+def finish_tasks(session: Session, which: ColumnElement[bool], now: datetime) -> int:
+    """Tick off the open ones of these tasks; how many there were."""
+    finished = session.execute(
+        update(Task).where(which, Task.done_at.is_(None)).values(done_at=now)
+    )
+    return cast(CursorResult[Any], finished).rowcount
 
 
 def _asked_about(session: Session) -> Sequence[int]:
@@ -176,10 +157,3 @@ def _is_stuck() -> ColumnElement[bool]:
     unsettled = or_(Task.done_at.is_(None), Message.state == MessageState.UNCERTAIN)
     # What a colleague keeps back waits for nobody's decision; its lead's page shows it.
     return and_(Message.state.in_(_STUCK), Message.reason != PAUSED, unsettled)
-
-
-def _finish(session: Session, which: ColumnElement[bool], now: datetime) -> int:
-    finished = session.execute(
-        update(Task).where(which, Task.done_at.is_(None)).values(done_at=now)
-    )
-    return cast(CursorResult[Any], finished).rowcount

@@ -57,6 +57,8 @@ def happened(entry: TimelineEntry) -> str:
             return str(gettext("Answered by email")) + _cancelled(facts)
         case "letter_skipped" | "letter_paused" | "letter_resumed" | "letter_hastened":
             return _letter(entry.kind, facts)
+        case "letter_tried_again" | "letter_arrived" | "letter_ended":
+            return _stuck_letter(entry.kind, facts)
         case "follow_ups_cancelled":
             return str(gettext("Cancelled the follow-ups")) + _cancelled(facts)
     return of(_HAPPENED, entry.kind)
@@ -95,8 +97,7 @@ _HAPPENED: Mapping[str, LazyString] = {
 
 
 def _letter(kind: str, facts: Mapping[str, object]) -> str:
-    step = step_of(str(facts.get("step", "")))
-    letter = of(LETTER, str(facts.get("letter", ""))) + (f" · {step}" if step else "")
+    letter = _name(facts)
     match kind:
         case "letter_skipped":
             return str(gettext("Skipped: %(letter)s", letter=letter))
@@ -105,6 +106,21 @@ def _letter(kind: str, facts: Mapping[str, object]) -> str:
         case "letter_resumed":
             return str(gettext("Resumed: %(letter)s", letter=letter))
     return str(gettext("Sent early: %(letter)s", letter=letter))
+
+
+def _name(facts: Mapping[str, object]) -> str:
+    step = step_of(str(facts.get("step", "")))
+    return of(LETTER, str(facts.get("letter", ""))) + (f" · {step}" if step else "")
+
+
+def _stuck_letter(kind: str, facts: Mapping[str, object]) -> str:
+    letter = _name(facts)
+    match kind:
+        case "letter_tried_again":
+            return str(gettext("Had it tried again: %(letter)s", letter=letter))
+        case "letter_arrived":
+            return str(gettext("Knows that it arrived: %(letter)s", letter=letter))
+    return str(gettext("Ended it: %(letter)s", letter=letter))
 
 
 def _assigned(facts: Mapping[str, object]) -> str:

@@ -107,8 +107,8 @@ TASK: Mapping[str, LazyString] = {
 
 REASON: Mapping[str, LazyString] = {
     "unknown_kind": lazy_gettext(
-        "A newer version of this service wrote it, and this one does not know it. It can go out "
-        "when the newer version runs again."
+        "A newer version of this service wrote it, and this one does not know it. When the "
+        "newer version runs again, it can be tried again here."
     ),
     "restored_copy": lazy_gettext("This database may be a restored or cloned copy."),
     "nonsense": lazy_gettext("The mail server answered several times with nothing sensible."),
@@ -125,7 +125,8 @@ REASON: Mapping[str, LazyString] = {
         "write or call in person."
     ),
     "differs_from_first_copy": lazy_gettext(
-        "A second copy would have differed from the first, so it was kept back."
+        "A second copy would have differed from the first, so it was kept back. Ask "
+        "whether the first arrived; if not, send the packet again."
     ),
     "bounced": lazy_gettext("The letter came back: the mailbox does not take it."),
     "released": lazy_gettext("A colleague let it go out."),
@@ -155,6 +156,9 @@ REASON: Mapping[str, LazyString] = {
     "evidence_relay_log": lazy_gettext(
         "The line broke at the end, but our mail server's log shows that it took the letter."
     ),
+    "evidence_staff": lazy_gettext(
+        "The line broke at the end, but a colleague knows that it arrived."
+    ),
     "evidence_report": lazy_gettext("The line broke at the end, but a report shows that it left."),
     "evidence_answer": lazy_gettext(
         "The line broke at the end, but the person answered the letter: it arrived."
@@ -182,6 +186,7 @@ REASON: Mapping[str, LazyString] = {
     "status_closed": lazy_gettext("The lead was closed."),
     "capped_daily": lazy_gettext("One follow-up a day is the most that an address gets."),
     "capped_monthly": lazy_gettext("Five follow-ups a month are the most that an address gets."),
+    "packet_held": lazy_gettext("The packet itself was still held, so no reminder of it went out."),
     "capped_unconfirmed": lazy_gettext("Nobody has confirmed this address; three letters are all."),
 }
 
