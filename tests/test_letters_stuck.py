@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select, update
@@ -37,7 +38,7 @@ def lead(session: Session) -> Lead:
     return a_lead(session, waiting_since=None)
 
 
-def held(session: Session, lead: Lead, reason: str = "nonsense", **changes: object) -> Message:
+def held(session: Session, lead: Lead, reason: str = "nonsense", **changes: Any) -> Message:
     """A packet's letter that is held, and the task about it."""
     message = a_message(
         session,

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from flask_babel import LazyString, gettext, lazy_gettext
 
+from leadcapture.leads.watched import Watched
+
 HELD_REQUEST: Mapping[str, LazyString] = {
     "honeypot": lazy_gettext("Looks like a robot: it filled in a field that people cannot see."),
     "too_fast": lazy_gettext("Looks like a robot: the form was sent within seconds."),
@@ -208,6 +210,30 @@ _REFUSED_BY_STATUS: Mapping[str, LazyString] = {
     "4.2.2": lazy_gettext("The recipient's mailbox is full."),
     "5.7": lazy_gettext("The recipient's mail server refuses letters like ours."),
 }
+
+
+def alert(kind: str, watched: Watched | None) -> str:
+    """What an alert says: whom it is about and how many leads, where it is about a colleague."""
+    if watched is None:
+        return str(TASK.get(kind, kind))
+    if kind == "leads_exported":
+        return str(
+            gettext(
+                "%(name)s exported leads: %(count)s. Ask them if you did not expect it; Reports → "
+                "Exports says which.",
+                name=watched.name,
+                count=f"{watched.leads:,}",
+            )
+        )
+    return str(
+        gettext(
+            "%(name)s opened very many leads: %(leads)s, and %(pages)s pages of the list. Ask "
+            "them what it was for.",
+            name=watched.name,
+            leads=f"{watched.leads:,}",
+            pages=f"{watched.pages:,}",
+        )
+    )
 
 
 def why(reason: str) -> str:
