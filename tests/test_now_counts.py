@@ -1,6 +1,7 @@
 """Now hides nothing: the newest decision comes first, counts are true, the rest stands on pages."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
@@ -26,7 +27,7 @@ def lead(session: Session) -> Lead:
 
 def stuck(session: Session, lead: Lead, number: int, state: MessageState, at: datetime) -> Message:
     letter = a_letter_version(session) if number == 0 else None
-    facts = {"state": state, "reason": "nonsense", "state_at": at, "letter": letter}
+    facts: dict[str, Any] = {"state": state, "reason": "nonsense", "state_at": at, "letter": letter}
     message = a_message(session, lead, kind=MessageKind.PACKET, **facts)
     ledger.ask_staff(session, message, f"letter_{state}", at)
     return message

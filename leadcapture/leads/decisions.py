@@ -79,8 +79,8 @@ def stuck_letters(session: Session, page: int = 1) -> tuple[Sequence[StuckLetter
     The newest first, fifty a page; and how many there are.
     """
     stuck = Message.id.in_(_asked_about(session)), _is_stuck()
-    messages = session.scalars(
-        select(Message)
+    rows = session.execute(
+        select(Message, func.count().over())
         .outerjoin(Message.lead)
         .options(contains_eager(Message.lead))
         .where(*stuck)
@@ -88,7 +88,10 @@ def stuck_letters(session: Session, page: int = 1) -> tuple[Sequence[StuckLetter
         .limit(SHOWN)
         .offset((page - 1) * SHOWN)
     ).all()
-    count = session.scalar(select(func.count()).select_from(Message).where(*stuck)) or 0
+    messages = [message for message, _ in rows]
+    count = rows[0][1] if rows else 0
+    if not rows and page > 1:
+        count = session.scalar(select(func.count()).select_from(Message).where(*stuck)) or 0
     tasks = session.scalars(
         select(Task)
         .where(Task.message_id.in_([message.id for message in messages]), Task.done_at.is_(None))

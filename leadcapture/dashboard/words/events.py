@@ -143,9 +143,11 @@ def _moved(facts: Mapping[str, object]) -> str:
 
 
 def _undone(facts: Mapping[str, object]) -> str:
+    status = of(STATUS, str(facts.get("back_to", "")))
+    if facts.get("act") == "contact":
+        return str(gettext("Took back what was logged: back to %(status)s", status=status))
     if facts.get("act") != "move":
         return str(gettext("Undid the last change"))
-    status = of(STATUS, str(facts.get("back_to", "")))
     return str(gettext("Undid the move: back to %(status)s", status=status))
 
 
