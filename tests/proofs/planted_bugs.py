@@ -411,8 +411,8 @@ BUGS = (
     Bug(
         "every worker tries a relay that was down",
         f"{OUTBOX}dispatch.py",
-        "            if self._probe is None:\n                return None\n",
-        "",
+        "        if self._relay_was_down:\n            self._probe",
+        "        if False:\n            self._probe",
         (f"{GATES}test_several_schedulers_try_a_dead_relay_as_often_as_one",),
     ),
     Bug(
