@@ -135,6 +135,7 @@ REASON: Mapping[str, LazyString] = {
     "worker_lost": lazy_gettext("The sender stopped half-way; it is sent again."),
     "relay_down": lazy_gettext("Our mail server is out of reach; it is tried again."),
     "hold_queue": lazy_gettext("Our mail server refuses us; all mail waits."),
+    "held_by_operator": lazy_gettext("Whoever runs the service stopped it by command."),
     "connect_no_tls": lazy_gettext(
         "Our mail server offers no encryption, so nothing was handed to it. Ask your technician."
     ),
