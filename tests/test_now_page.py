@@ -175,6 +175,11 @@ def test_now_and_its_settings_are_for_everybody(
             if script:
                 assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
                 assert_accessible(page)
+        if script:
+            for menu in page.locator(".queue__row").first.locator("summary").all():
+                menu.click()
+                assert page.evaluate("document.documentElement.scrollWidth") <= 320
+                menu.click()
         for act in ("Call logged", "Assign to me", "Assign"):
             # Heard one after another, each says whom it is about.
             page.get_by_text(re.compile(f"^{act} Janet Whitfield")).first.wait_for()
