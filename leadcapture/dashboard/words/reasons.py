@@ -163,6 +163,9 @@ REASON: Mapping[str, LazyString] = {
     "evidence_complaint": lazy_gettext(
         "The line broke at the end, but the person's mail provider has the letter: it arrived."
     ),
+    "refused_all": lazy_gettext(
+        "Whoever reads this address withdrew everything, or never asked. No letter goes there."
+    ),
     "unsubscribed": lazy_gettext("This address asked for no more mail."),
     "no_such_address": lazy_gettext("This address does not exist."),
     "consent_withdrawn": lazy_gettext("The person no longer agrees to follow-ups."),
