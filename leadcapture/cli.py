@@ -213,6 +213,22 @@ def doctor(as_json: bool) -> None:
     sys.exit(1 if any(finding.verdict is Verdict.FAULT for finding in findings) else 0)
 
 
+@main.command("hold-outbox")
+def hold_outbox() -> None:
+    """Let no letter leave until staff let mail flow again on the dashboard's first page."""
+    from leadcapture.database import open_engine, open_session
+    from leadcapture.outbox import audit, gates
+    from leadcapture.web import utc_now
+
+    engine = open_engine(_settings(_embedded()).database_url)
+    with open_session(engine) as session:
+        gates.hold_queue(session, "held_by_operator", utc_now())
+        audit.record(session, None, "gate_closed", gates.QUEUE, utc_now())
+        session.commit()
+    engine.dispose()
+    click.echo("Held: what is under way ends, and no other letter leaves. Requests are taken in.")
+
+
 @main.command("release-outbox")
 @click.confirmation_option(
     prompt="Is this the one database that shall mail patients from now on, and no test copy?"

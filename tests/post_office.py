@@ -127,9 +127,9 @@ class Script:
     def refuse(self, enhanced: str = "5.0.0", times: int | None = None) -> None:
         self.reply(550, enhanced, "not here", times)
 
-    def say(self, nonsense: bytes, times: int | None = None) -> None:
-        """Answer with bytes that are no reply."""
-        self._act(answer=nonsense, times=times)
+    def say(self, nonsense: bytes, times: int | None = None, *, taking: bool = False) -> None:
+        """Answer with bytes that are no reply; at the dot, ``taking`` keeps the letter."""
+        self._act(answer=nonsense, taking=taking, times=times)
 
     def hang_up(
         self, times: int | None = None, *, taking: bool = False, reset: bool = False

@@ -263,3 +263,18 @@ def test_a_session_opens_nothing_from_another_browser(
     thief = make_visitor(app, settings, session)
     thief.set_cookie("staff", cookie.value, domain="127.0.0.1")
     assert thief.get("/desk/", headers={"User-Agent": "other"}).status_code == 303
+
+
+def test_whoever_works_here_chooses_their_own_language(
+    client: Visitor, session: Session, rosa: Staff
+) -> None:
+    """The link of the invitation may have been opened in a browser that speaks another."""
+    sign_in(client, rosa.email)
+    page = client.page("/desk/calendar")
+    assert (page.language, page.form("/desk/language")["language"]) == ("en", ["en"])
+    client.send(page, "/desk/language", language="es")
+    page = client.page("/desk/calendar")
+    assert page.language == "es" and "Ahora sus páginas están en español" in page.text
+    assert session.scalars(select(Staff.language)).all() == ["es"]
+    client.send(page, "/desk/language", language="tlh")
+    assert client.page("/desk/").language == "es"

@@ -121,6 +121,7 @@ WHO = {
     "dashboard.my_calendar": STAFF,
     "dashboard.my_calendar_link": STAFF,
     "dashboard.my_calendar_removal": STAFF,
+    "dashboard.my_language": STAFF,
     "calendar.feed": PUBLIC,  # The link is the key: 256 random bits, revocable.
     "dashboard.kept_dropped": STAFF,
 }

@@ -112,6 +112,17 @@ def test_an_instant_is_told_in_its_minute_zone_and_language(app: Flask) -> None:
                     assert times.exact(at + later, zone) == f"{wanted} {times.place(zone)}"
 
 
+def test_a_town_is_called_as_its_reader_calls_it(app: Flask) -> None:
+    zones = ("America/New_York", "America/Costa_Rica", "Europe/Stockholm", "Mars/Olympus_Mons")
+    told = {}
+    with app.test_request_context("/?lang=en"):
+        for language in ("en", "es"):
+            speak(language)
+            told[language] = [times.place(zone) for zone in zones]
+    assert told["en"] == ["New York", "Costa Rica", "Stockholm", "Olympus Mons"]
+    assert told["es"] == ["Nueva York", "Costa Rica", "Estocolmo", "Olympus Mons"]
+
+
 def test_each_language_keeps_its_own_catalogue(app: Flask) -> None:
     with app.test_request_context("/?lang=en"):
         told = []

@@ -60,6 +60,16 @@ def test_opening_time_is_what_the_clock_counts(since: timedelta, length: timedel
     assert opening.between(begins, ends) == length
 
 
+def test_a_closed_day_is_no_opening_time(session: Session) -> None:
+    """Who asks on a Sunday waits in time until Monday, though nobody else's wait is looked at."""
+    asked_at = TUESDAY_MORNING + timedelta(days=5)
+    sunday = DAY + timedelta(days=5)
+    assert RULES.hours.of_day(sunday) is None
+    asked(session, asked_at)
+    found = read_figures(session, Period(sunday, sunday), RULES, asked_at + 9 * HOUR).responses
+    assert (found.open, found.late) == (1, 0)
+
+
 def test_half_are_answered_by_the_median_and_nine_in_ten_by_the_other() -> None:
     told = Responses(Counter(range(10, 0, -1)), in_time=6, late=4)
     assert (told.median, told.p90, told.share) == (5, 9, 60)

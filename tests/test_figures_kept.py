@@ -2,9 +2,9 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,13 +14,22 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from leadcapture.leads import clock as response_clock
-from leadcapture.leads import figures, kept_tallies, sources, tallies, timeline
+from leadcapture.leads import (
+    figures,
+    kept_hours,
+    kept_tallies,
+    sources,
+    tallies,
+    tally_fences,
+    timeline,
+)
 from leadcapture.leads.clock import Rules, keep_rules
 from leadcapture.leads.figures import Figures, Period, read_figures
 from leadcapture.leads.kept_months import kept_months
 from leadcapture.leads.kept_tallies import TallyKeeper
 from leadcapture.models import (
     DayTally,
+    HourTally,
     Lead,
     LeadStatus,
     Message,
@@ -43,6 +52,7 @@ FIRST = BEGIN.astimezone(ZONE).date()
 NOW = BEGIN + timedelta(days=DAYS)
 MARCH = date(2026, 3, 1)
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 PERIOD = Period(FIRST, FIRST + timedelta(days=DAYS))
 STAGE = {"contacted": 1, "booked": 2, "patient": 3}
 AHEAD = ("queued", "claimed", "sending")
@@ -163,11 +173,39 @@ def same(session: Session, rules: Rules, now: datetime) -> None:
     assert as_plain(read_figures(session, PERIOD, rules, now)) == wanted
 
 
+def keep(session: Session, now: datetime) -> None:
+    """As many turns of the scheduler's as all takes that is missing."""
+    kept: list[Any] = []
+    while kept != (kept := kept_so_far(session)) or not kept:
+        TallyKeeper(str(ZONE)).keep_tallies(session, now)
+
+
+def kept_so_far(session: Session) -> list[Any]:
+    """Which days, hours and months are kept, and by which rules."""
+    return [
+        session.execute(select(*columns).order_by(columns[0])).all()
+        for columns in (
+            (DayTally.day, DayTally.rules, DayTally.content.is_(None)),
+            (HourTally.begins_at, HourTally.rules, HourTally.content.is_(None)),
+            (MonthTally.month, MonthTally.made_of),
+        )
+    ]
+
+
 class Life:
     """A clinic in which something happens."""
 
-    def __init__(self, session: Session, staff: list[Staff], seed: int) -> None:
+    def __init__(
+        self,
+        session: Session,
+        staff: list[Staff],
+        seed: int,
+        begin: datetime = BEGIN,
+        minutes: int = DAYS * 24 * 60,
+    ) -> None:
         self.session = session
+        self.begin = begin
+        self.minutes = minutes
         self.staff = staff
         self.chance = random.Random(seed)
 
@@ -201,7 +239,7 @@ class Life:
         self.session.commit()
 
     def _moment(self) -> datetime:
-        return BEGIN + timedelta(minutes=self.chance.randrange(DAYS * 24 * 60))
+        return self.begin + timedelta(minutes=self.chance.randrange(self.minutes))
 
     def _ask(self, lead: Lead) -> None:
         request = a_request(
@@ -276,29 +314,28 @@ def test_kept_days_say_what_the_rows_say(session: Session, staff: list[Staff], s
     sources.add_rule(session, "Google", {"utm_source": "google"})
     life.fill()
     rules = response_clock.default_rules(str(ZONE))
-    keeper = TallyKeeper(str(ZONE))
     same(session, rules, NOW)
     for turn in range(12):
         if turn % 3 == 0:
-            keeper.keep_tallies(session, NOW)
+            keep(session, NOW)
             assert not session.scalar(select(func.count()).select_from(Recount))
         for _ in range(life.chance.randrange(1, 5)):
             life.act()
         same(session, rules, NOW + turn * timedelta(minutes=7))
-    keeper.keep_tallies(session, NOW)
+    keep(session, NOW)
     sources.add_rule(session, "By telephone", {"channel": "phone"})
     sooner = Rules(rules.hours, target=timedelta(minutes=30), targets={"mail": timedelta(hours=4)})
     keep_rules(session, sooner, {}, NOW)
     session.commit()
     same(session, sooner, NOW)
-    keeper.keep_tallies(session, NOW)
+    keep(session, NOW)
     same(session, sooner, NOW)
 
 
 def test_kept_days_are_read_and_not_reckoned_again(session: Session, staff: list[Staff]) -> None:
     Life(session, staff, 3).fill()
     rules = response_clock.default_rules(str(ZONE))
-    TallyKeeper(str(ZONE)).keep_tallies(session, NOW)
+    keep(session, NOW)
     before = read_figures(session, PERIOD, rules, NOW)
     kept = session.scalars(select(DayTally)).all()
     begins = session.scalars(select(func.min(Request.created_at))).one().astimezone(ZONE).date()
@@ -318,9 +355,9 @@ def test_a_kept_month_is_read_until_one_of_its_days_changes(
 ) -> None:
     life = Life(session, staff, 5)
     life.fill()
-    rules, keeper = response_clock.default_rules(str(ZONE)), TallyKeeper(str(ZONE))
+    rules = response_clock.default_rules(str(ZONE))
     reckoning = tallies.reckoning_of(session, rules)
-    keeper.keep_tallies(session, NOW)
+    keep(session, NOW)
     month = session.scalars(select(MonthTally)).one()
     assert month.month == MARCH
     month.content = {**month.content, "letters": {"made up": 1}}
@@ -339,9 +376,111 @@ def test_a_kept_month_is_read_until_one_of_its_days_changes(
     session.commit()
     assert MARCH not in kept_months(session, kept_tallies._good_days(session, reckoning), reckoning)
     same(session, rules, NOW)
-    keeper.keep_tallies(session, NOW)
+    keep(session, NOW)
     assert MARCH in kept_months(session, kept_tallies._good_days(session, reckoning), reckoning)
     same(session, rules, NOW)
+
+
+@pytest.mark.parametrize("seed", [6, 7])
+def test_kept_hours_say_what_the_rows_say(session: Session, staff: list[Staff], seed: int) -> None:
+    """Today goes on, and yesterday's people are answered, while the scheduler keeps what it can."""
+    life = Life(session, staff, seed, begin=NOW - 2 * DAY, minutes=2 * 24 * 60)
+    life.fill()
+    rules = response_clock.default_rules(str(ZONE))
+    for turn in range(10):
+        now = NOW + turn * timedelta(minutes=43)
+        if turn % 3 == 0:
+            TallyKeeper(str(ZONE)).keep_tallies(session, now)
+        for _ in range(life.chance.randrange(1, 4)):
+            life.act()
+        same(session, rules, now)
+    assert session.scalar(select(func.count()).where(HourTally.content.is_not(None)))
+
+
+def test_the_hours_of_today_are_read_and_only_the_latest_reckoned(
+    session: Session, staff: list[Staff]
+) -> None:
+    """Hours that are over come from what is kept, save one that changed since."""
+    noon = datetime.combine(PERIOD.last, time(12, 30), ZONE).astimezone(UTC)
+    asked = {
+        hours: a_request(session, a_lead(session), created_at=noon - hours * HOUR)
+        for hours in range(13)
+    }
+    session.commit()
+    keep(session, noon)
+    rules = response_clock.default_rules(str(ZONE))
+    today = Period(PERIOD.last, PERIOD.last)
+    for one in session.scalars(select(HourTally)):
+        one.content = {**(one.content or {}), "sources": {"kept": 1}}
+    session.commit()
+    # The hours of half past eleven and of half past twelve are not over, or not for long enough.
+    assert read_figures(session, today, rules, noon).requests == {
+        today.last: {"kept": 11, "web": 2}
+    }
+    timeline.record(session, asked[5].lead_id, "met", noon, actor_id=staff[0].id)
+    session.commit()
+    assert read_figures(session, today, rules, noon).requests == {
+        today.last: {"kept": 10, "web": 3}
+    }
+    keep(session, noon)
+    assert read_figures(session, today, rules, noon).requests == {
+        today.last: {"kept": 10, "web": 3}
+    }
+    sources.add_rule(session, "By web", {"channel": "web"})
+    session.commit()
+    assert read_figures(session, today, rules, noon).requests == {today.last: {"By web": 13}}
+
+
+def test_an_hour_that_changed_while_it_was_read_is_not_kept(
+    session: Session, staff: list[Staff]
+) -> None:
+    request = a_request(session, a_lead(session), created_at=BEGIN)
+    session.commit()
+    reckoning = tallies.reckoning_of(session, response_clock.default_rules(str(ZONE)))
+    hour = kept_hours.hour_of(BEGIN, ZONE)
+
+    def read_and_answer() -> Mapping[datetime, tallies.Content]:
+        made = tallies.count(session, [(hour, hour + HOUR)], lambda _: hour, reckoning, NOW)
+        timeline.record(session, request.lead_id, "met", BEGIN, actor_id=staff[0].id)
+        session.commit()
+        kept_tallies.clear_changed(session, ZONE)
+        session.commit()
+        return made
+
+    tally_fences.keep(session, HourTally, [hour], read_and_answer, reckoning)
+    assert session.scalars(select(HourTally.content)).one() is None
+
+
+def test_hours_are_kept_for_a_week(session: Session, staff: list[Staff]) -> None:
+    a_request(session, a_lead(session), created_at=NOW - 20 * DAY)
+    keep(session, NOW)
+    keep(session, NOW + 3 * DAY)
+    first = session.scalars(select(func.min(HourTally.begins_at))).one()
+    assert first.astimezone(ZONE).date() == (NOW - 3 * DAY).astimezone(ZONE).date()
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "number", "last"),
+    [
+        ("America/New_York", date(2026, 3, 8), 23, 60),
+        ("America/New_York", date(2026, 11, 1), 25, 60),
+        ("Australia/Lord_Howe", date(2026, 10, 4), 24, 30),
+        ("Asia/Kathmandu", date(2026, 5, 5), 24, 60),
+    ],
+)
+def test_the_hours_of_a_day_make_up_the_whole_day(
+    zone: str, day: date, number: int, last: int
+) -> None:
+    """Where clocks are changed, and where they are not whole hours away from UTC."""
+    whole = tallies.bounds(day, day, ZoneInfo(zone))
+    first = whole[0]
+    hours = kept_hours.left_over([day], {first}, ZoneInfo(zone))
+    assert hours == [(first + HOUR, whole[1])]
+    begins = {first + n * HOUR for n in range(number)}
+    assert kept_hours.left_over([day], begins, ZoneInfo(zone)) == []
+    short = max(begins)
+    assert whole[1] - short == timedelta(minutes=last)
+    assert kept_hours.hour_of(whole[1] - timedelta(minutes=1), ZoneInfo(zone)) == short
 
 
 def test_what_was_read_before_a_change_is_not_kept(session: Session, staff: list[Staff]) -> None:
@@ -351,16 +490,16 @@ def test_what_was_read_before_a_change_is_not_kept(session: Session, staff: list
     session.commit()
     rules = response_clock.default_rules(str(ZONE))
     reckoning = tallies.reckoning_of(session, rules)
-    fences = kept_tallies._fences(session, [FIRST])
+    fences = tally_fences.read_fences(session, DayTally, [FIRST])
     session.commit()
-    read = tallies.count_days(session, [FIRST], reckoning, NOW)
+    read = tallies.count_days(session, [tallies.bounds(FIRST, FIRST, ZONE)], reckoning, NOW)
     timeline.record(session, request.lead_id, "met", at, actor_id=staff[0].id)
     session.commit()
     kept_tallies.clear_changed(session, ZONE)
     session.commit()
-    kept_tallies._store(session, read, fences, reckoning)
+    tally_fences.store(session, DayTally, read, fences, reckoning)
     session.commit()
-    assert not kept_tallies.kept_sum(session, FIRST, FIRST, reckoning).days
+    assert not kept_tallies.read_kept(session, [FIRST], reckoning).total.days
     same(session, rules, NOW)
 
 
@@ -373,5 +512,5 @@ def test_a_long_period_says_how_much_of_it_is_ready(
     with pytest.raises(figures.StillCounting) as counting:
         read_figures(session, PERIOD, rules, NOW)
     assert counting.value.args == (0, len(PERIOD.days))
-    TallyKeeper(str(ZONE)).keep_tallies(session, NOW)
+    keep(session, NOW)
     assert read_figures(session, PERIOD, rules, NOW).total > 10

@@ -274,6 +274,7 @@ def test_a_forged_notice_is_kept_for_a_person_and_does_nothing_else(
     rosa = sign_in()
     now = rosa.page("/desk/")
     assert "our mail server does not confirm that it came from there" in now.main_text
+    assert "Missed call · (813) 555-0142" in now.main_text
     rosa.send(now, f"/desk/requests/{held[0].receipt}/decision", decision="release")
     session.expire_all()
     assert held[0].lead.waiting_since is not None

@@ -45,7 +45,7 @@ def test_who_cannot_or_will_not_be_called_is_written_to(sign_in: SignIn, session
     order = ("Can be called now", "Called", "Write to them", "Silent", "Mails", "Kenji")
     places = [text.index(name) for name in order]
     assert places == sorted(places)
-    assert f'href="mailto:{mails.email}"' in page.text
+    assert f'href="mailto:{mails.email}"' in rosa.get("/desk/").text
     assert rosa.send(page, f"/leads/{mails.ref}/calls", outcome="wrote").status_code == 303
     assert mails.waiting_since is None
 
@@ -192,6 +192,11 @@ def test_now_and_its_settings_are_for_everybody(
             if script:
                 assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
                 assert_accessible(page)
+        if script:
+            for menu in page.locator(".queue__row").first.locator("summary").all():
+                menu.click()
+                assert page.evaluate("document.documentElement.scrollWidth") <= 320
+                menu.click()
         for act in ("Call logged", "Assign to me", "Assign"):
             # Heard one after another, each says whom it is about.
             page.get_by_text(re.compile(f"^{act} Janet Whitfield")).first.wait_for()

@@ -200,7 +200,7 @@ def test_silence_after_the_dot_is_doubt_and_a_packet_is_sent_again_once(
     assert len({letter.sha256 for letter in office.letters}) == 1
 
 
-@pytest.mark.parametrize("phase", ["rcpt", "data", "dot"])
+@pytest.mark.parametrize("phase", ["rcpt", "data"])
 def test_a_relay_that_misheard_has_said_nothing_of_the_letter(
     session: Session, send_due: SendDue, office: PostOffice, clock: Clock, phase: PhaseName
 ) -> None:
@@ -215,6 +215,50 @@ def test_a_relay_that_misheard_has_said_nothing_of_the_letter(
     assert send_due() == 1
     session.refresh(first)
     assert (first.state, first.attempts) == (MessageState.SENT, 2)
+
+
+@pytest.mark.parametrize("words", [b"garbled\r\n", b"503 5.5.1 what?\r\n", b"354 go on\r\n"])
+@pytest.mark.parametrize("taken", [True, False])
+def test_an_answer_to_the_dot_that_says_nothing_of_the_letter_is_a_doubt(
+    session: Session,
+    send_due: SendDue,
+    office: PostOffice,
+    clock: Clock,
+    words: bytes,
+    taken: bool,
+) -> None:
+    """MD-02, I5: no copy without a recorded doubt, and no second copy of a follow-up."""
+    lead = a_lead(session)
+    a_request(session, lead)
+    lead.confirmed_at = clock.now
+    packet = a_packet(session)
+    reminder = a_message(session, lead, values=VALUES)
+    office.at("dot").say(words, times=2, taking=taken)
+    send_due()
+    session.expire_all()
+    for letter in (packet, reminder):
+        assert (letter.state, letter.doubts) == (MessageState.UNCERTAIN, 1)
+    clock.advance(timedelta(hours=1))
+    ledger.resolve_doubts(session, clock.now, RESENT)
+    send_due()
+    assert (packet.state, reminder.state) == (MessageState.SENT, MessageState.SENT)
+    assert len(office.letters_to(packet.recipient)) == 1 + taken
+    assert len(office.letters_to(reminder.recipient)) == taken
+
+
+def test_only_answers_that_mean_nothing_count_towards_the_third(
+    session: Session, send_due: SendDue, office: PostOffice, clock: Clock
+) -> None:
+    """MD-06: deferrals before do not make the first nonsense the last."""
+    packet = a_packet(session)
+    office.at("rcpt").defer(times=2)
+    office.at("rcpt").say(b"999 what\r\n", times=3)
+    for _ in range(4):
+        send_due()
+        assert packet.state is MessageState.QUEUED
+        clock.advance(timedelta(hours=5))
+    send_due()
+    assert (packet.state, packet.reason) == (MessageState.HELD, "nonsense")
 
 
 @pytest.mark.parametrize("taken", [None, True, False])

@@ -1,6 +1,8 @@
 """Gates of domains and of all mail, and what staff hear of them, on both databases."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +19,7 @@ from leadcapture.outbox.relay import RelaySession
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 from tests.clock import Clock
-from tests.people import a_message, claim
+from tests.people import LETTER_VALUES, a_lead, a_message, a_request, claim
 from tests.post_office import PhaseName, PostOffice
 
 SendDue = Callable[[], int]
@@ -238,6 +240,94 @@ def test_gates_of_domains_that_stand_open_are_forgotten(session: Session, clock:
     gates.forget_old_gates(session, clock.now + timedelta(hours=2))
     session.expire_all()
     assert session.scalars(select(Gate.name)).all() == [gates.QUEUE]
+
+
+def test_several_schedulers_try_a_dead_relay_as_often_as_one(
+    engine: Engine,
+    session: Session,
+    settings: Settings,
+    vault: Vault,
+    office: PostOffice,
+    clock: Clock,
+) -> None:
+    """MD-09: at most one try a minute, whoever it is; and all go on once one got through."""
+    for number in range(12):
+        a_packet(session, f"n{number}@calm.example")
+    session.commit()
+    office.at("connect").stall(0.2, then_hang_up=True)
+    schedulers = [
+        Dispatcher(engine, settings, vault, RelaySession(settings.relay, "x.example"), clock)
+        for _ in range(6)
+    ]
+
+    def all_at_once() -> None:
+        with ThreadPoolExecutor(len(schedulers)) as crew:
+            list(crew.map(Dispatcher.send_due, schedulers))
+
+    all_at_once()
+    clock.advance(timedelta(minutes=1, seconds=1))
+    before = office.connections
+    for minute in range(1, 4):
+        all_at_once()
+        all_at_once()
+        assert office.connections - before == minute
+        clock.advance(timedelta(minutes=1, seconds=1))
+    office.behave()
+    all_at_once()
+    clock.advance(timedelta(minutes=1))
+    all_at_once()
+    assert len(office.letters) == 12
+    assert session.get(Gate, gates.RELAY) is None
+    for scheduler in schedulers:
+        scheduler.close()
+
+
+def test_a_try_that_tells_nothing_of_the_relay_is_followed_by_the_next(
+    session: Session, send_due: SendDue, office: PostOffice, clock: Clock
+) -> None:
+    """MD-09: a recipient that is refused, or a letter that may not leave, costs no minute."""
+    for _ in range(gates.FAILURES_BEFORE_PAUSE):
+        gates.note_relay_down(session, "connect_lost", clock.now)
+    refused = a_packet(session, "nobody@calm.example")
+    a_packet(session, "late@calm.example", not_after=clock.now)
+    welcome = a_packet(session, "one@calm.example")
+    office.at("rcpt", to="nobody").refuse("5.1.1")
+    clock.advance(timedelta(minutes=1))
+    send_due()
+    session.expire_all()
+    assert (refused.state, welcome.state) == (MessageState.FAILED, MessageState.SENT)
+
+
+def test_two_follow_ups_at_once_to_one_address_are_counted_one_after_the_other(
+    engine: Engine, session: Session, settings: Settings, vault: Vault, clock: Clock
+) -> None:
+    """SC-12: each would count before the other is said to leave."""
+    letters = []
+    for email in ("one@calm.example", "two@calm.example"):
+        lead = a_lead(session, email=email)
+        lead.confirmed_at = clock.now
+        a_request(session, lead)
+        letters.append(a_message(session, lead, cap_hash="c" * 64, values=LETTER_VALUES))
+    session.commit()
+    crew = [
+        Dispatcher(engine, settings, vault, RelaySession(settings.relay, "x.example"), clock)
+        for _ in letters
+    ]
+    claimed = [one._claim() for one in crew]
+    with ThreadPoolExecutor(len(crew)) as pool:
+        started = threading.Barrier(len(crew))
+
+        def declare(one: Dispatcher, letter: Message | None) -> bool:
+            assert letter is not None
+            started.wait()
+            return one._declare_intent(letter, "0" * 64)
+
+        declared = list(pool.map(declare, crew, claimed))
+    assert sorted(declared) == [False, True]
+    for one in crew:
+        one.close()
+    session.expire_all()
+    assert {letter.reason for letter in letters} == {"", "capped_daily"}
 
 
 def test_a_relay_gate_of_before_the_clock_was_put_back_stands_open(

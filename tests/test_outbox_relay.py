@@ -17,7 +17,7 @@ from leadcapture.dashboard import words
 from leadcapture.models import Gate, Message, MessageKind, MessageState
 from leadcapture.outbox.dispatch import Dispatcher
 from leadcapture.outbox.relay import Refused, RelaySession
-from leadcapture.outbox.replies import Phase, Reply
+from leadcapture.outbox.replies import Phase, Reply, Verdict, judge
 from leadcapture.settings import Relay, Settings, SmtpSecurity
 from leadcapture.vault import Vault
 from tests.certificates import make_certificate
@@ -116,6 +116,19 @@ def test_in_one_breath_every_refusal_is_the_one_that_it_is(
     assert line.send("hello@clinic.example", "b@example.org", LETTER, lambda: True)
     line.quit()
     assert [letter.recipients for letter in office.letters] == [("b@example.org",)]
+
+
+def test_a_relay_that_offers_no_way_to_sign_in_that_we_know_is_ours_to_mend(
+    office: PostOffice,
+) -> None:
+    """MD-06: the queue is held and says why; an endless wait for the relay would tell nobody."""
+    office.at("ehlo").say(b"250-post.test\r\n250 AUTH XOAUTH2\r\n")
+    relay = Relay("127.0.0.1", office.port, "none", "clinic", "a password of ours")
+    line = RelaySession(relay, "clinic.example", timeout=5)
+    with pytest.raises(Refused) as refused:
+        line.send("hello@clinic.example", "a@example.org", LETTER, lambda: True)
+    assert judge(refused.value.reply) is Verdict.HOLD_QUEUE
+    assert words.REASON["auth_no_auth"]
 
 
 def test_a_relay_that_waits_for_a_letter_to_nobody_gets_none(office: PostOffice) -> None:

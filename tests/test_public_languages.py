@@ -122,6 +122,17 @@ def test_placeholders_are_the_same_in_both_languages(spanish: Catalog) -> None:
             )
 
 
+def test_spanish_has_its_own_quotation_marks(spanish: Catalog) -> None:
+    """«So», on all pages alike."""
+    said = [str(message.string) for message in spanish if message.id]
+    assert not [text for text in said if set(text) & set("“”")]
+
+
+def test_a_number_of_four_signs_reads_alike_in_both_languages(client: Visitor) -> None:
+    assert "Up to 5000 characters" in client.page("/en").text
+    assert "Hasta 5000 caracteres" in client.page("/es").text
+
+
 def test_the_compiled_words_are_those_of_the_source(spanish: Catalog) -> None:
     with SPANISH.with_suffix(".mo").open("rb") as file:
         compiled = gettext.GNUTranslations(file)

@@ -1,5 +1,8 @@
 """A person stops our letters: one link, one press, for ever."""
 
+from collections.abc import Callable
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -16,7 +19,9 @@ from leadcapture.models import (
 )
 from leadcapture.outbox import links
 from leadcapture.settings import Settings
-from tests.people import a_lead, a_message, a_request
+from tests.clock import Clock
+from tests.people import EMAIL, a_lead, a_message, a_request, typed_form
+from tests.post_office import PostOffice
 from tests.visitors import Visitor
 
 
@@ -125,6 +130,43 @@ def test_the_page_speaks_the_language_of_the_letters(
     page = client.page(stop_path(settings, lead))
     assert page.language == "es"
     assert client.page(page.link("English")).language == "en"
+
+
+def ask(client: Visitor, path: str, clock: Clock) -> None:
+    token = client.page(path).form()["token"][0]
+    clock.advance(timedelta(seconds=20))
+    assert client.post(path, data=typed_form(token)).status_code == 303
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_who_never_asked_gets_no_letter_at_all_whoever_asks_for_one(
+    client: Visitor,
+    session: Session,
+    settings: Settings,
+    send_due: Callable[[], int],
+    office: PostOffice,
+    clock: Clock,
+    language: str,
+) -> None:
+    """AB-02, PR-03: the letter names the button, and both consents end in two clicks."""
+    ask(client, f"/{language}", clock)
+    send_due()
+    (letter,) = office.letters_to(EMAIL)
+    page = client.page(stop_path(settings, session.scalars(select(Lead)).one()))
+    stop, everything = (form.find("button")[0].text for form in page.find("form", method="post"))
+    assert everything in letter.text and stop not in letter.text
+
+    assert client.send(page, "", stop="everything").status_code == 200
+
+    stopped = session.scalars(select(Suppression)).one()
+    assert (stopped.scope, stopped.reason) == (SuppressionScope.ALL, "refused_all")
+    assert not session.scalars(select(Consent).where(Consent.withdrawn_at.is_(None))).all()
+    clock.advance(timedelta(days=40))
+    ask(client, "/", clock)
+    while send_due():
+        pass
+    assert len(office.letters_to(EMAIL)) == 1
+    assert "suppressed" in session.scalars(select(Request.packet_note)).all()
 
 
 def test_a_person_needs_two_clicks_from_the_letter(

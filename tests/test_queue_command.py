@@ -3,16 +3,20 @@
 How long it takes over 100,000 messages: ``python -m tests.benchmarks --only queue``.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from leadcapture.models import MessageState, Pace
+from leadcapture.models import AuditEntry, MessageKind, MessageState, Pace
 from leadcapture.outbox import gates
 from leadcapture.queue_table import HEADS, read_queue
 from tests.clock import TUESDAY_MORNING
+from tests.conftest import SignIn
 from tests.people import a_message
+from tests.post_office import PostOffice
 from tests.served import run_command, service_environ
 
 NOW = TUESDAY_MORNING
@@ -71,3 +75,25 @@ def test_the_command_prints_one_table(database_url: str, session: Session, tmp_p
         ["queue"], service_environ(tmp_path, database_url, port=8000, smtp_port=25)
     )
     assert "queued" in printed and "auth_535" in printed and "a person" in printed
+
+
+def test_all_mail_is_stopped_by_command_and_flows_again_from_the_first_page(
+    database_url: str,
+    tmp_path: Path,
+    session: Session,
+    office: PostOffice,
+    send_due: Callable[[], int],
+    sign_in: SignIn,
+) -> None:
+    """DELIVERY: pause and release."""
+    a_message(session, kind=MessageKind.PACKET)
+    session.commit()
+    run_command(["hold-outbox"], service_environ(tmp_path, database_url, port=8000, smtp_port=25))
+    assert send_due() == 0
+    rosa = sign_in("coordinator")
+    page = rosa.page("/desk/")
+    assert "All mail is stopped Whoever runs the service stopped it by command." in page.main_text
+    rosa.send(page, "/mail/opening")
+    assert send_due() == 1
+    assert len(office.letters) == 1
+    assert set(session.scalars(select(AuditEntry.act))) >= {"gate_closed", "gate_opened"}

@@ -98,5 +98,8 @@ def feed(token: str) -> Response:
 
 def _show(link: str = "") -> ResponseReturnValue:
     return render_template(
-        "dashboard/calendar.html", feed=db.session.get(CalendarFeed, me().id), link=link
+        "dashboard/calendar.html",
+        feed=db.session.get(CalendarFeed, me().id),
+        link=link,
+        languages=web.LANGUAGES,
     )

@@ -1,6 +1,6 @@
 """Reports: the clinic's figures of some days, as charts, as tables and as files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -60,6 +60,10 @@ class Table:
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
+
+    def after_head(self, row: Sequence[Cell]) -> Iterator[tuple[Column, Cell]]:
+        """The cells of a row after its heading, each with its column."""
+        return zip(self.columns[1:], row[1:], strict=True)
 
     @property
     def most(self) -> int:

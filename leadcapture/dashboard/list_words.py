@@ -135,7 +135,7 @@ def chips(shown: Shown, offered: Choices) -> Sequence[Chip]:
 def _say(name: str, word: str, offered: Choices) -> str:
     match name:
         case "q":
-            return f"“{word}”"
+            return str(gettext("“%(word)s”", word=word))
         case "status":
             return words.of(words.STATUS, word)
         case "owner":

@@ -277,6 +277,7 @@ def _show(
         sides=_sides(this, that),
         choice=choice,
         differing=differing(this, that),
+        now=web.now(),
         choices=tuple(CHOICES),
         apart=duplicates.told_apart(db.session(), this, that),
         stale=[

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import (
     TIMEDELTA_UNITS,
     format_date,
@@ -137,8 +138,8 @@ def full_day(day: date) -> str:
 
 
 def place(zone: str) -> str:
-    """A zone by the town that names it: ``New York``."""
-    return zone.rpartition("/")[2].replace("_", " ")
+    """A zone by the town that names it, as its reader calls that: ``New York``, ``Nueva York``."""
+    return _town(zone, _reader().language)
 
 
 def both_clocks(zone: str) -> Markup:
@@ -153,6 +154,12 @@ def both_clocks(zone: str) -> Markup:
 def _written(at: datetime, zone: str, pattern: str) -> str:
     minute = at.astimezone(UTC).replace(second=0, microsecond=0)
     return _minute_in_words(minute, _zone(zone), pattern, _reader().language)
+
+
+@lru_cache(_KEPT)
+def _town(zone: str, language: str) -> str:
+    named = Locale.parse(language).time_zones.get(zone, {}).get("city")
+    return str(named or zone.rpartition("/")[2].replace("_", " "))
 
 
 @lru_cache(_KEPT)

@@ -16,6 +16,7 @@ from leadcapture.leads import references, timeline
 from leadcapture.leads.merged import hold_standing
 from leadcapture.leads.search import search_text
 from leadcapture.models import Consent, ConsentKind, Lead, LeadStatus, Request, Screening
+from leadcapture.outbox import caps
 from leadcapture.outbox.holding import hold_leads
 from leadcapture.outbox.queue import new_ref
 from leadcapture.prepared import Prepared, insert_rows
@@ -195,8 +196,7 @@ def _join(dialect: str, names: Sequence[str], *, held: bool) -> Any:
     if dialect == "postgresql":
         # Spellings of one address queue up behind this lock, or two at once would each get a
         # packet. It is taken by the statement itself: SQLite has one writer anyway.
-        address = func.hashtextextended(bindparam("cap_hash"), 0)
-        turn = func.pg_advisory_xact_lock(address).table_valued("turn")
+        turn = caps.turn_of(bindparam("cap_hash")).table_valued("turn")
         values = [bindparam(name, type_=_LEAD.c[name].type) for name in names]
         statement = statement.from_select(names, select(*values).select_from(turn))
     on_conflict: dict[str, Any] = {"last_request_at": Lead.last_request_at}

@@ -1,8 +1,9 @@
 """Figures: what became of those who asked in a stretch of days, and how soon they were answered.
 
 They are the sum of each day's tally (`leads.tallies`). Days that are over are kept
-(`leads.kept_tallies`), and months of them together (`leads.kept_months`); today, and a day that
-something changed a moment ago, is reckoned anew.
+(`leads.kept_tallies`), months of them together (`leads.kept_months`), and of the last days the
+hours (`leads.kept_hours`). The latest hours, and what something changed a moment ago, is reckoned
+anew.
 """
 
 from collections import Counter
@@ -14,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from leadcapture.leads.clock import Rules
-from leadcapture.leads.kept_tallies import kept_sum
+from leadcapture.leads.kept_tallies import read_kept
 from leadcapture.leads.responses import Responses
 from leadcapture.leads.tallies import STAGES, TooMany, count_days, reckoning_of
 from leadcapture.models import Staff
@@ -67,20 +68,20 @@ class Figures:
 def read_figures(session: Session, period: Period, rules: Rules, now: datetime) -> Figures:
     """The figures of a period; `StillCounting` where too little of a long one is ready."""
     reckoning = reckoning_of(session, rules)
-    total = kept_sum(session, period.first, period.last, reckoning)
-    missing = [day for day in period.days if day not in total.days]
+    kept = read_kept(session, period.days, reckoning)
+    total = kept.total
     try:
-        for day, content in count_days(session, missing, reckoning, now, MOST).items():
-            total.add_day(day, content)
+        for day, content in count_days(session, kept.left, reckoning, now, MOST).items():
+            total.add_part(day, content)
     except TooMany:
-        raise StillCounting(len(total.days), len(period.days)) from None
+        raise StillCounting(kept.ready, len(period.days)) from None
     total.add_open(reckoning, now)
     sources: Counter[str] = Counter()
     for names in total.days.values():
         sources.update(names)
     return Figures(
         period=period,
-        requests={day: Counter(total.days[day]) for day in period.days},
+        requests={day: Counter(total.days.get(day)) for day in period.days},
         sources=sorted(sources, key=lambda name: (-sources[name], name)),
         funnel=dict(zip(STAGES, total.stages, strict=True)),
         responses=_together(total.hours.values()),

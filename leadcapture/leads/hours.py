@@ -57,6 +57,10 @@ class Hours:
                 left -= closes_at - begins
         return (moment + length).astimezone(UTC)
 
+    def opens_after(self, moment: datetime) -> bool:
+        """False of a clinic that does not open within 400 days."""
+        return next(self._spans(moment), None) is not None
+
     def _spans(self, moment: datetime) -> Iterator[tuple[datetime, datetime]]:
         zone = ZoneInfo(self.zone)
         first = moment.astimezone(zone).date()

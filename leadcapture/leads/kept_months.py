@@ -8,14 +8,15 @@ import hashlib
 import json
 from calendar import monthrange
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date
 
-from sqlalchemy import ColumnElement, null, select
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from leadcapture.leads.tallies import Content, Reckoning
+from leadcapture.leads.tally_fences import holds
 from leadcapture.leads.tally_sums import Sum
 from leadcapture.models import DayTally, MonthTally
 
@@ -46,11 +47,6 @@ def keep_months(session: Session, fences: Fences, reckoning: Reckoning) -> Itera
             yield month
 
 
-def holds(reckoning: Reckoning) -> Sequence[ColumnElement[bool]]:
-    """That a day's tally is kept by these rules."""
-    return DayTally.rules == reckoning.mark, DayTally.content.is_not(null())
-
-
 def last_day(month: date) -> date:
     """The last day of the month that begins on this day."""
     return month.replace(day=monthrange(month.year, month.month)[1])
@@ -73,7 +69,7 @@ def _marks(fences: Fences, reckoning: Reckoning) -> Iterator[tuple[date, str]]:
 def _keep(session: Session, month: date, reckoning: Reckoning) -> None:
     rows = session.execute(
         select(DayTally.day, DayTally.fence, DayTally.content).where(
-            DayTally.day.between(month, last_day(month)), *holds(reckoning)
+            DayTally.day.between(month, last_day(month)), *holds(DayTally, reckoning)
         )
     ).all()
     # Of what is read here, not of what was known before: a day may have been cleared since.
@@ -82,7 +78,7 @@ def _keep(session: Session, month: date, reckoning: Reckoning) -> None:
         return
     total = Sum()
     for row in rows:
-        total.add_day(row.day, row.content)
+        total.add_part(row.day, row.content)
     make = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     kept = make(MonthTally).values(month=month, made_of=mark, content=total.content)
     told = {"made_of": kept.excluded.made_of, "content": kept.excluded.content}

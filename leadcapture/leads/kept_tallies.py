@@ -1,30 +1,37 @@
-"""Kept tallies: days that are over are reckoned once, and anew when something changed them.
+"""Kept tallies: days and hours that are over are reckoned once, and anew when something changed
+them.
 
 Triggers (migration 0015) note the instant of each request whose day comes to something else now,
-in the transaction of what happened. Who reads passes over the days of such notes; who keeps
-clears them, takes the notes away, and reckons the days anew.
+in the transaction of what happened. Who reads passes over the days and hours of such notes; who
+keeps clears them, takes the notes away, and reckons the days and hours anew.
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from functools import partial
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, func, null, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from leadcapture.database import reading
 from leadcapture.leads.among import among
 from leadcapture.leads.clock import read_rules
-from leadcapture.leads.kept_months import holds, keep_months, kept_months, last_day
-from leadcapture.leads.tallies import Content, Reckoning, count_days, reckoning_of
+from leadcapture.leads.kept_hours import clear_hours, keep_hours, kept_hours, left_over
+from leadcapture.leads.kept_months import keep_months, kept_months, last_day
+from leadcapture.leads.tallies import (
+    Reckoning,
+    Stretch,
+    bounds,
+    count_days,
+    joined,
+    reckoning_of,
+)
+from leadcapture.leads.tally_fences import OVER_AFTER, clear, holds, keep
 from leadcapture.leads.tally_sums import Sum
 from leadcapture.models import DayTally, Recount, Request, Screening
 
-# The triggers pass over what happens to a letter within an hour of its request.
-OVER_AFTER = timedelta(hours=2)
 # So many notes a reader looks through.
 NOTES = 5_000
 _NOTES_AT_ONCE = 10_000
@@ -35,26 +42,29 @@ _A_MONTH = 27
 _TURN_SECONDS = 2.0
 
 
-def kept_sum(session: Session, first: date, last: date, reckoning: Reckoning) -> Sum:
-    """The days of this stretch that are reckoned and still hold, by the month where it is kept."""
-    total = Sum()
-    changed = _changed_days(session, reckoning.zone)
+@dataclass(frozen=True)
+class Kept:
+    """What is known of some days, how many of them are known whole, and what is left to reckon."""
+
+    total: Sum
+    ready: int
+    left: Sequence[Stretch]
+
+
+def read_kept(session: Session, days: Sequence[date], reckoning: Reckoning) -> Kept:
+    """What of these days, in rising order, is reckoned and still holds: by the month or by the
+    hour where it is kept so.
+    """
+    changed = _changed(session)
     if changed is None:
-        return total
-    wanted = select(DayTally.day, DayTally.content).where(
-        DayTally.day.between(first, last), *holds(reckoning)
-    )
-    if (last - first).days >= _A_MONTH:
-        fences = _good_days(session, reckoning, first, last)
-        for day in changed:
-            fences.pop(day, None)
-        for month, content in kept_months(session, fences, reckoning).items():
-            total.add_month(content)
-            wanted = wanted.where(~DayTally.day.between(month, last_day(month)))
-    for day, content in session.execute(wanted):
-        if content and day not in changed:
-            total.add_day(day, content)
-    return total
+        return Kept(Sum(), 0, left_over(days, (), reckoning.zone))
+    total = _whole_days(session, days[0], days[-1], changed, reckoning)
+    ready = len(total.days)
+    missing = [day for day in days if day not in total.days]
+    hours = kept_hours(session, missing, changed, reckoning)
+    for hour, content in hours.items():
+        total.add_part(hour.astimezone(reckoning.zone).date(), content)
+    return Kept(total, ready, left_over(missing, hours, reckoning.zone))
 
 
 class TallyKeeper:
@@ -73,10 +83,15 @@ class TallyKeeper:
         while clear_changed(session, reckoning.zone) and time.monotonic() < ends_at:
             session.commit()
         session.commit()
+        for _ in keep_hours(session, reckoning, now):
+            if time.monotonic() >= ends_at:
+                return
         fences = _good_days(session, reckoning)
         missing = _missing(session, fences, reckoning, now)
         for days in missing:
-            _keep(session, days, reckoning, now)
+            stretches = joined([bounds(day, day, reckoning.zone) for day in days])
+            reckon = partial(count_days, session, stretches, reckoning, now)
+            keep(session, DayTally, days, reckon, reckoning)
             if time.monotonic() >= ends_at:
                 return
         if missing:
@@ -87,27 +102,47 @@ class TallyKeeper:
 
 
 def clear_changed(session: Session, zone: ZoneInfo) -> bool:
-    """Clear the days that the oldest notes name, and take the notes away; False for none."""
+    """Clear the days and hours that the oldest notes name, and take these away; False for none."""
     notes = session.execute(
         select(Recount.id, Recount.at).order_by(Recount.id).limit(_NOTES_AT_ONCE)
     ).all()
     if not notes:
         return False
-    # In order, so that two processes do not wait for one another.
-    for day in sorted({note.at.astimezone(zone).date() for note in notes}):
-        session.execute(
-            update(DayTally)
-            .where(DayTally.day == day)
-            .values(content=null(), fence=DayTally.fence + 1)
-        )
+    changed = [note.at for note in notes]
+    clear(session, DayTally, {at.astimezone(zone).date() for at in changed})
+    clear_hours(session, changed, zone)
     session.execute(delete(Recount).where(among(session, Recount.id, [note.id for note in notes])))
     return True
 
 
-def _changed_days(session: Session, zone: ZoneInfo) -> set[date] | None:
-    """The days that notes name; None where there are too many notes to look through."""
+def _changed(session: Session) -> Sequence[datetime] | None:
+    """The instants that notes name; None where there are too many notes to look through."""
     notes = session.scalars(select(Recount.at).limit(NOTES + 1)).all()
-    return None if len(notes) > NOTES else {at.astimezone(zone).date() for at in notes}
+    return None if len(notes) > NOTES else notes
+
+
+def _whole_days(
+    session: Session,
+    first: date,
+    last: date,
+    changed: Sequence[datetime],
+    reckoning: Reckoning,
+) -> Sum:
+    total, stale = Sum(), {at.astimezone(reckoning.zone).date() for at in changed}
+    wanted = select(DayTally.day, DayTally.content).where(
+        DayTally.day.between(first, last), *holds(DayTally, reckoning)
+    )
+    if (last - first).days >= _A_MONTH:
+        fences = _good_days(session, reckoning, first, last)
+        for day in stale:
+            fences.pop(day, None)
+        months = kept_months(session, fences, reckoning)
+        total.add_months(months.values())
+        wanted = wanted.where(*(~DayTally.day.between(month, last_day(month)) for month in months))
+    for day, content in session.execute(wanted):
+        if content and day not in stale:
+            total.add_part(day, content)
+    return total
 
 
 def _good_days(
@@ -116,7 +151,7 @@ def _good_days(
     """The days that are kept by these rules, each with its fence."""
     rows = session.execute(
         select(DayTally.day, DayTally.fence).where(
-            DayTally.day.between(first, last), *holds(reckoning)
+            DayTally.day.between(first, last), *holds(DayTally, reckoning)
         )
     )
     return {row.day: row.fence for row in rows}
@@ -138,47 +173,3 @@ def _missing(
         sorted(missing[begin : begin + _DAYS_AT_ONCE])
         for begin in range(0, len(missing), _DAYS_AT_ONCE)
     ]
-
-
-def _keep(session: Session, days: Sequence[date], reckoning: Reckoning, now: datetime) -> None:
-    fences = _fences(session, days)
-    session.commit()
-    with reading():
-        # No lock is held while we read: whoever writes need not wait for us.
-        made = count_days(session, days, reckoning, now)
-        session.rollback()
-    _store(session, made, fences, reckoning)
-    session.commit()
-
-
-def _store(
-    session: Session,
-    made: Mapping[date, Content],
-    fences: Mapping[date, int],
-    reckoning: Reckoning,
-) -> None:
-    for day, content in made.items():
-        session.execute(
-            update(DayTally)
-            .where(DayTally.day == day, DayTally.fence == fences[day])
-            .values(rules=reckoning.mark, content=content)
-        )
-
-
-def _fences(session: Session, days: Sequence[date]) -> Mapping[date, int]:
-    """The fence of each day, with a row made for each that has none."""
-
-    def known() -> dict[date, int]:
-        rows = session.execute(select(DayTally.day, DayTally.fence).where(DayTally.day.in_(days)))
-        return {row.day: row.fence for row in rows}
-
-    fences = known()
-    new: list[dict[str, Any]] = [
-        {"day": day, "rules": "", "fence": 0} for day in days if day not in fences
-    ]
-    if not new:
-        return fences
-    make = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    # Another process may make the same row at the same moment.
-    session.execute(make(DayTally).on_conflict_do_nothing(), new)
-    return known()

@@ -22,11 +22,13 @@ class OpeningTime:
         ]
         self._opens = [opens for opens, _ in spans]
         self._lengths = [closes - opens for opens, closes in spans]
+        # Between two instants of a Sunday it is not open either.
+        self._never_opens = not self._opens and not hours.opens_after(begins)
         self._before = list(accumulate(self._lengths, initial=timedelta(0)))
 
     def between(self, begins: datetime, ends: datetime) -> timedelta:
         """How long the clinic was open from the one to the other; calendar time if it never is."""
-        if not self._opens:
+        if self._never_opens:
             return ends - begins
         return self._until(ends) - self._until(begins)
 

@@ -64,7 +64,8 @@ def change_status(
 
     Every move means that a person has dealt with the lead: nobody waits any more and no
     follow-up leaves. ``among`` is how many move at once: of many, nobody says that each was spoken
-    with, and reports count no answer. `MoveRefused` where the table forbids it, or a closing has no reason.
+    with, and reports count no answer. `MoveRefused` where the table forbids it, or a closing has
+    no reason.
     """
     # Two colleagues may press at once: the second sees where the first left the lead.
     hold_leads(session, lead.id)

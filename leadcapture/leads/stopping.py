@@ -1,6 +1,6 @@
-"""Stopping: a person wants no more follow-up letters, by whatever way they say so."""
+"""Stopping: a person wants no more follow-ups, or no letter at all, however they say so."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -24,6 +24,20 @@ def stop_follow_ups(session: Session, cap_hash: str, now: datetime) -> None:
             timeline.record(session, lead.id, "unsubscribed", now)
 
 
+def stop_everything(session: Session, cap_hash: str, now: datetime) -> None:
+    """Write to this address no more: whoever says so never asked, or withdraws every consent.
+
+    Also what somebody asks for in its name later stays here; staff see why.
+    """
+    had_stopped = stops.is_suppressed(session, cap_hash, MessageKind.PACKET)
+    leads = _leads_of(session, cap_hash)
+    stops.suppress(session, cap_hash, SuppressionScope.ALL, "refused_all", now)
+    for lead in leads:
+        _withdraw(session, lead, tuple(ConsentKind), now)
+        if not had_stopped:
+            timeline.record(session, lead.id, "refused_all", now)
+
+
 def stop_all_mail(session: Session, cap_hash: str, message_id: int, now: datetime) -> bool:
     """Stop all mail to an address whose owner complained; False where they had before."""
     had_stopped = stops.is_suppressed(session, cap_hash, MessageKind.PACKET)
@@ -44,11 +58,15 @@ def _leads_of(session: Session, cap_hash: str) -> Collection[Lead]:
 
 def withdraw_follow_ups(session: Session, lead: Lead, now: datetime) -> None:
     """End every consent to follow-ups that this lead gave."""
+    _withdraw(session, lead, (ConsentKind.FOLLOW_UPS,), now)
+
+
+def _withdraw(session: Session, lead: Lead, kinds: Sequence[ConsentKind], now: datetime) -> None:
     session.execute(
         update(Consent)
         .where(
             Consent.lead_id == lead.id,
-            Consent.kind == ConsentKind.FOLLOW_UPS,
+            Consent.kind.in_(kinds),
             Consent.withdrawn_at.is_(None),
         )
         .values(withdrawn_at=now)

@@ -1,4 +1,4 @@
-"""Tallies: what the requests of a day come to, reckoned from the rows.
+"""Tallies: what the requests of a day, or of a part of it, come to, reckoned from the rows.
 
 Held and discarded requests do not count. A wait begins with the first request that nobody has
 answered. As everywhere (`leads.contact`, `leads.pipeline`) it ends when a person reaches them by
@@ -11,16 +11,17 @@ back since never was.
 import hashlib
 import json
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
+from leadcapture.leads import lengths
 from leadcapture.leads.among import among
 from leadcapture.leads.clock import Rules
 from leadcapture.leads.contact import CallOutcome, Meeting
@@ -39,13 +40,17 @@ from leadcapture.models import (
 )
 
 STAGES = ("asked", "reached", "booked", "patient")
+Stretch = tuple[datetime, datetime]
+"""From the first instant (aware UTC) to just before the second."""
+Part = TypeVar("Part", bound=Hashable)
 Content = dict[str, Any]
-"""A day's tally, as it is kept (JSON).
+"""The tally of a day or of an hour, as it is kept (JSON).
 
 ``sources`` and ``letters`` count by word, ``stages`` those who asked for the first time, by the
 stage that they came to at least. ``hours`` (of asking, on the clinic's clock), ``languages`` and
-``people`` (ids of staff) are each ``[minutes of each wait that ended, in time, late]``. ``open``
-lists the waits that run and are in time so far: ``[asked at, hour, language, channel]``.
+``people`` (ids of staff) are each ``[minutes of each wait that ended, in time, late]``, the first
+packed (`leads.lengths`). ``open`` lists the waits that run and are in time so far: ``[asked at,
+hour, language, channel]``.
 """
 
 # Part of the mark of what is kept: grows when a day is to be reckoned in another way.
@@ -96,8 +101,8 @@ def reckoning_of(session: Session, rules: Rules) -> Reckoning:
     return Reckoning(rules, read_rules(session))
 
 
-def bounds(first: date, last: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """From the first instant of these days (aware UTC) to just before the second."""
+def bounds(first: date, last: date, zone: ZoneInfo) -> Stretch:
+    """The stretch of these days, both included."""
     begins, ends = (
         datetime.combine(day, time(), zone).astimezone(UTC)
         for day in (first, last + timedelta(days=1))
@@ -107,29 +112,57 @@ def bounds(first: date, last: date, zone: ZoneInfo) -> tuple[datetime, datetime]
 
 def count_days(
     session: Session,
-    days: Sequence[date],
+    stretches: Sequence[Stretch],
     reckoning: Reckoning,
     now: datetime,
     most: int | None = None,
 ) -> Mapping[date, Content]:
-    """The tally of each of these days of the clinic, in rising order; four questions at most.
+    """The tally of each day of the clinic of the requests of these stretches.
 
-    `TooMany` where more than ``most`` requests fall into them.
+    `TooMany` where they are more than ``most``.
     """
-    counts = {day: _Count() for day in days}
-    asked = _asked(session, days, reckoning, most) if days else []
+    zone = reckoning.zone
+    return count(session, stretches, lambda at: at.astimezone(zone).date(), reckoning, now, most)
+
+
+def count(
+    session: Session,
+    stretches: Sequence[Stretch],
+    part_of: Callable[[datetime], Part],
+    reckoning: Reckoning,
+    now: datetime,
+    most: int | None = None,
+) -> Mapping[Part, Content]:
+    """The tally of each part into which requests of these stretches fall; in four questions."""
+    asked = _asked(session, stretches, reckoning, most) if stretches else []
+    counts: defaultdict[Part, _Count] = defaultdict(_Count)
     if asked:
         zone = reckoning.zone
         opening = OpeningTime(reckoning.rules.hours, asked[0].created_at, now)
         leads = _leads_of(session, asked)
-        day_of: dict[int, date] = {}
+        count_of: dict[int, _Count] = {}
         for row in asked:
-            local = row.created_at.astimezone(zone)
-            day_of[row.id] = local.date()
-            counts[local.date()].add(row, leads[row.lead_id], local.hour, opening, reckoning, now)
-        for request_id, state, number in _letters(session, list(day_of)):
-            counts[day_of[request_id]].letters[state] += number
-    return {day: count.content for day, count in counts.items()}
+            counted = count_of[row.id] = counts[part_of(row.created_at)]
+            hour = row.created_at.astimezone(zone).hour
+            counted.add(row, leads[row.lead_id], hour, opening, reckoning, now)
+        for request_id, state, number in _letters(session, list(count_of)):
+            count_of[request_id].letters[state] += number
+    return {part: counted.content for part, counted in counts.items()}
+
+
+def nothing() -> Content:
+    """The tally of a part in which nobody asked."""
+    return _Count().content
+
+
+def joined(stretches: Sequence[Stretch]) -> Sequence[Stretch]:
+    """The same, in rising order as they are, with those that follow one another as one."""
+    long: list[Stretch] = []
+    for begins, ends in stretches:
+        if long and long[-1][1] == begins:
+            begins, _ = long.pop()
+        long.append((begins, ends))
+    return long
 
 
 @dataclass
@@ -181,11 +214,11 @@ class _Waits:
 
     @property
     def content(self) -> list[Any]:
-        return [self.minutes, self.in_time, self.late]
+        return [lengths.pack(self.minutes), self.in_time, self.late]
 
 
 class _Count:
-    """One day while it is counted."""
+    """One part while it is counted."""
 
     def __init__(self) -> None:
         self.sources: Counter[str] = Counter()
@@ -240,12 +273,11 @@ class _Count:
 
 
 def _asked(
-    session: Session, days: Sequence[date], reckoning: Reckoning, most: int | None
+    session: Session, stretches: Sequence[Stretch], reckoning: Reckoning, most: int | None
 ) -> Sequence[Any]:
-    """A row for each request of these days, by the index on (screening, created_at)."""
+    """A row for each request of these stretches, by the index on (screening, created_at)."""
     falls = [
-        and_(Request.created_at >= begins, Request.created_at < ends)
-        for begins, ends in (bounds(*run, reckoning.zone) for run in _runs(days))
+        and_(Request.created_at >= begins, Request.created_at < ends) for begins, ends in stretches
     ]
     wanted = (
         select(
@@ -264,17 +296,6 @@ def _asked(
     if most is not None and len(rows) > most:
         raise TooMany
     return sorted(rows, key=lambda row: row.created_at)
-
-
-def _runs(days: Sequence[date]) -> Iterator[tuple[date, date]]:
-    """The first and the last of each stretch without a gap."""
-    first = last = days[0]
-    for day in days[1:]:
-        if day != last + timedelta(days=1):
-            yield first, last
-            first = day
-        last = day
-    yield first, last
 
 
 def _leads_of(session: Session, asked: Sequence[Any]) -> Mapping[int, _Life]:

@@ -1,16 +1,22 @@
 """Sums of tallies: what many days come to together, and what a month of them is kept as."""
 
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, TypeVar
+from itertools import zip_longest
+from typing import Any
 
+from leadcapture.leads import lengths
 from leadcapture.leads.opening_time import OpeningTime
 from leadcapture.leads.responses import Responses
 from leadcapture.leads.tallies import STAGES, Content, Reckoning
 
-Name = TypeVar("Name", bound=Hashable)
+# How each kind of waits is told apart, and what its names are.
+_KINDS: Mapping[str, Callable[[str], Any]] = {"hours": int, "languages": str, "people": int}
+# Of waits below ten hours of opening time a month keeps the number by the minute, one after the
+# other: so they are added up three times as fast as by name.
+_SHORT = 600
 
 
 @dataclass
@@ -25,28 +31,50 @@ class Sum:
     people: dict[int, Responses] = field(default_factory=dict)
     open: list[Sequence[Any]] = field(default_factory=list)
 
-    def add_day(self, day: date, content: Content) -> None:
-        """One day more, as `leads.tallies` tells it."""
-        self.days[day] = content["sources"]
+    def add_part(self, day: date, content: Content) -> None:
+        """One day more, or a part of it, as `leads.tallies` tells it."""
+        known = self.days.get(day)
+        names = content["sources"]
+        self.days[day] = Counter(known) + Counter(names) if known else names
         self._add(content)
+        for kind, read in _KINDS.items():
+            kept = self._of(kind)
+            for name, (packed, in_time, late) in content[kind].items():
+                responses = _named(kept, read(name))
+                responses.minutes.update(lengths.unpack(packed))
+                responses.in_time += in_time
+                responses.late += late
 
-    def add_month(self, content: Content) -> None:
-        """One month more, as ``content`` of its sum told it."""
-        self.days |= {date.fromisoformat(day): names for day, names in content["days"].items()}
-        self._add(content)
+    def add_months(self, contents: Collection[Content]) -> None:
+        """Months more, as ``content`` of the sum of each told them."""
+        for content in contents:
+            days = content["days"].items()
+            self.days |= {date.fromisoformat(day): names for day, names in days}
+            self._add(content)
+        for kind, read in _KINDS.items():
+            kept, short = self._of(kind), defaultdict[str, list[Sequence[int]]](list)
+            for content in contents:
+                for name, (numbers, longer, in_time, late) in content[kind].items():
+                    short[name].append(numbers)
+                    responses = _named(kept, read(name))
+                    responses.minutes.update({int(length): many for length, many in longer.items()})
+                    responses.in_time += in_time
+                    responses.late += late
+            for name, rows in short.items():
+                numbers = map(sum, zip_longest(*rows, fillvalue=0))
+                minutes = _named(kept, read(name)).minutes
+                minutes.update({length: many for length, many in enumerate(numbers) if many})
 
     @property
     def content(self) -> Content:
-        """The sum as it is kept (JSON): a day's, with the sources of each day as ``days`` and
-        with the number of waits of each length instead of every wait's minutes.
+        """The sum as it is kept (JSON): a day's, with the sources of each day as ``days``, and of
+        each wait's length how many have it: the short ones in a list by the minute, and the others.
         """
         return {
             "days": {day.isoformat(): dict(names) for day, names in self.days.items()},
             "letters": dict(self.letters),
             "stages": self.stages,
-            "hours": _kept(self.hours),
-            "languages": _kept(self.languages),
-            "people": _kept(self.people),
+            **{kind: _kept(self._of(kind)) for kind in _KINDS},
             "open": self.open,
         }
 
@@ -68,32 +96,28 @@ class Sum:
     def _add(self, content: Content) -> None:
         self.letters.update(content["letters"])
         self.stages = [one + more for one, more in zip(self.stages, content["stages"], strict=True)]
-        for hour, waits in content["hours"].items():
-            _add_waits(self.hours, int(hour), waits)
-        for language, waits in content["languages"].items():
-            _add_waits(self.languages, language, waits)
-        for person, waits in content["people"].items():
-            _add_waits(self.people, int(person), waits)
         self.open += content["open"]
 
+    def _of(self, kind: str) -> dict[Any, Responses]:
+        named: dict[Any, Responses] = getattr(self, kind)
+        return named
 
-def _add_waits(kept: dict[Name, Responses], name: Name, waits: Sequence[Any]) -> None:
+
+def _named(kept: dict[Any, Responses], name: Any) -> Responses:
     responses = kept.get(name)
     if responses is None:
         responses = kept[name] = Responses()
-    minutes, in_time, late = waits
-    if isinstance(minutes, dict):
-        minutes = {int(length): number for length, number in minutes.items()}
-    responses.minutes.update(minutes)
-    responses.in_time += in_time
-    responses.late += late
+    return responses
 
 
 def _kept(named: Mapping[Any, Responses]) -> Mapping[str, Sequence[Any]]:
     return {
-        str(name): [
-            {str(length): number for length, number in told.minutes.items()},
-            *(told.in_time, told.late),
-        ]
+        str(name): [*_by_length(told.minutes), told.in_time, told.late]
         for name, told in named.items()
     }
+
+
+def _by_length(minutes: Counter[int]) -> tuple[Sequence[int], Mapping[str, int]]:
+    longest = max((length for length in minutes if length < _SHORT), default=-1)
+    short = [minutes[length] for length in range(longest + 1)]
+    return short, {str(length): many for length, many in minutes.items() if length >= _SHORT}

@@ -29,7 +29,7 @@ from leadcapture.models.source import SourceRule
 from leadcapture.models.staff import Invitation, Role, Staff
 from leadcapture.models.suppression import Suppression, SuppressionScope
 from leadcapture.models.tag import Tag, lead_tag
-from leadcapture.models.tally import DayTally, MonthTally, Recount
+from leadcapture.models.tally import DayTally, HourTally, MonthTally, Recount
 from leadcapture.models.task import Task
 from leadcapture.models.timeline import TimelineEntry
 from leadcapture.models.view import ListChoice, SavedView
@@ -53,6 +53,7 @@ __all__ = [
     "FormTextInUse",
     "Gate",
     "Heartbeat",
+    "HourTally",
     "InboundKind",
     "InboundMail",
     "Instance",

@@ -1,4 +1,4 @@
-"""A tally: what the requests of one day of the clinic come to, reckoned once and kept."""
+"""A tally: what the requests of one day of the clinic, or of a part of it, come to, kept."""
 
 from datetime import date, datetime
 from typing import Any
@@ -19,6 +19,17 @@ class DayTally(Model):
     __tablename__ = "day_tally"
 
     day: Mapped[date] = mapped_column(primary_key=True)
+    rules: Mapped[str] = mapped_column(String(64), default="")
+    fence: Mapped[int] = mapped_column(default=0)
+    content: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class HourTally(Model):
+    """The same of one hour of a day, by the instant at which it begins; the last days' alone."""
+
+    __tablename__ = "hour_tally"
+
+    begins_at: Mapped[datetime] = mapped_column(Instant, primary_key=True)
     rules: Mapped[str] = mapped_column(String(64), default="")
     fence: Mapped[int] = mapped_column(default=0)
     content: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -5,9 +5,10 @@ when letters follow a person to another address. What counts is said here alone.
 """
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, Function, and_, func, literal, or_, select
+from sqlalchemy.orm import Session
 
 from leadcapture.models import Message, MessageKind, MessageState
 
@@ -41,6 +42,20 @@ _STOPPED = (MessageState.CANCELLED, MessageState.SUPPRESSED)
 _IS_PACKET = Message.kind.in_(PACKETS)
 IS_HELD_PACKET = and_(_IS_PACKET, Message.state == MessageState.HELD)
 IS_PACKET_THAT_LEFT = and_(_IS_PACKET, _MAY_HAVE_LEFT, Message.state != MessageState.HELD)
+
+
+def turn_of(cap_hash: ColumnElement[str]) -> Function[Any]:
+    """PostgreSQL's lock of an address, until the commit: who counts its letters is alone then.
+
+    SQLite has one writer anyway.
+    """
+    return func.pg_advisory_xact_lock(func.hashtextextended(cap_hash, 0))
+
+
+def take_turn(session: Session, cap_hash: str) -> None:
+    """Wait until nobody else is about to count this address's letters and add one."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(turn_of(literal(cap_hash))))
 
 
 def is_packet_since(since: ColumnElement[datetime] | datetime) -> ColumnElement[bool]:

@@ -77,6 +77,7 @@ class KeptBack:
 
 
 NOTHING = KeptBack()
+EVERYTHING = KeptBack(None, None)
 
 
 @dataclass(frozen=True)

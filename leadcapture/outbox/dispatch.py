@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from leadcapture.database import database_now, own_moment, reading
 from leadcapture.letters import Letter
 from leadcapture.models import LetterVersion, Message, MessageState
-from leadcapture.outbox import claims, gates, ledger, outcomes, policy
+from leadcapture.outbox import caps, claims, gates, ledger, outcomes, policy
 from leadcapture.outbox.claims import Claimed
 from leadcapture.outbox.envelope import envelope_of
 from leadcapture.outbox.pace import TOKEN_LASTS, Allowance
@@ -53,6 +53,7 @@ class Dispatcher:
         self._press = Press(self.vault, self.settings)
         self._is_served = self.engine.dialect.name == "postgresql"
         self._relay_was_down = False
+        self._probe: gates.Probe | None = None
         self._held: Connection | None = None
         self._is_one_by_one = False
 
@@ -67,6 +68,9 @@ class Dispatcher:
                 tried += 1
                 is_last = tried == limit
                 message = self._send(message, lambda: is_last or _ends(stopping))  # noqa: B023
+            if self._probe is not None:
+                with self._transaction(one_by_one=True) as connection:
+                    self._end_probe(connection)
             return tried
         finally:
             self._let_go()
@@ -118,20 +122,37 @@ class Dispatcher:
                 if not self._take_token(connection, message, message.state_at):
                     # The claim never was; the next look passes over what is spent.
                     connection.rollback()
+                    self._probe = None
                     continue
             if self._may_leave(claimed):
                 return message
 
     def _take_next(self, connection: Connection) -> Claimed | None:
+        # Whatever became of the last try, it did not tell that the relay is down.
+        self._end_probe(connection)
         now, kept_back = self._kept_back(connection)
-        return claims.claim_next(connection, now, kept_back)
+        if kept_back == claims.EVERYTHING:
+            return None
+        if self._relay_was_down:
+            self._probe = gates.take_probe(connection, now)
+            if self._probe is None:
+                return None
+        claimed = claims.claim_next(connection, now, kept_back)
+        if claimed is None:
+            self._end_probe(connection)
+        return claimed
+
+    def _end_probe(self, connection: Connection) -> None:
+        probe, self._probe = self._probe, None
+        if probe is not None:
+            gates.give_probe_back(connection, probe)
 
     def _kept_back(self, connection: Connection) -> tuple[datetime, claims.KeptBack]:
         """The moment, and what may not be claimed then: closed gates and spent paces."""
         now, closed = gates.look(connection, self._moment())
         self._relay_was_down = closed.relay_was_down
         if closed.all_mail:
-            return now, claims.KeptBack(None, None)
+            return now, claims.EVERYTHING
         awaited, reminders = (
             None if spent.relay else closed.domains | spent.domains
             for spent in self._allowance.spent(connection, now)
@@ -165,6 +186,8 @@ class Dispatcher:
                 if claims.declare_intent(connection, message, sha256, self._moment(), within):
                     return True
         with self._session() as session:
+            if message.kind not in policy.AWAITED:
+                caps.take_turn(session, message.cap_hash)
             now = self._now(session)
             refusal = _stopped(session, now) or policy.refusal(session, message, now)
             if refusal is None and not self._has_token(session, message, now):
@@ -223,7 +246,11 @@ class Dispatcher:
 
         self._write_outcome(write)
         is_relays = judge(reply) in (Verdict.RELAY_DOWN, Verdict.HOLD_QUEUE)
-        return not (is_relays or reply.says_relay_closes)
+        if is_relays or reply.says_relay_closes:
+            # Its gate was closed anew.
+            self._probe = None
+            return False
+        return True
 
     def _write_outcome(self, write: Callable[[Session, datetime], None]) -> None:
         """Write what became of a letter; a database that restarts meanwhile is waited for.

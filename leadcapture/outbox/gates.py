@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, literal, select, true
+from sqlalchemy import Connection, delete, func, literal, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -39,6 +39,14 @@ class Closed:
     all_mail: bool
     domains: frozenset[str]
     relay_was_down: bool
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The right to try a relay that was down, for one worker at a time."""
+
+    since: datetime
+    until: datetime
 
 
 def closed_gate(session: Session, now: datetime) -> Gate | None:
@@ -86,9 +94,33 @@ def note_relay_down(session: Session, reason: str, now: datetime) -> None:
     gate.closed_until = now + pause
 
 
+def take_probe(connection: Connection, now: datetime) -> Probe | None:
+    """Be the one who tries a relay that was down; None where another one is (MD-09).
+
+    For all others its gate stays closed meanwhile, for as long as after a failure.
+    """
+    for pause, failed in (
+        (_SHORT, _TABLE.c.failures < FAILURES_BEFORE_PAUSE),
+        (_LONG, _TABLE.c.failures >= FAILURES_BEFORE_PAUSE),
+    ):
+        probe = Probe(now, now + pause)
+        is_open = or_(_TABLE.c.closed_until <= now, _TABLE.c.closed_until > now + _LONG)
+        mine = update(_TABLE).where(_TABLE.c.name == RELAY, failed, is_open)
+        if connection.execute(mine.values(closed_until=probe.until)).rowcount == 1:
+            return probe
+    return None
+
+
+def give_probe_back(connection: Connection, probe: Probe) -> None:
+    """The try told nothing of the relay: whoever comes next may be the one."""
+    mine = update(_TABLE).where(_TABLE.c.name == RELAY, _TABLE.c.closed_until == probe.until)
+    connection.execute(mine.values(closed_until=probe.since))
+
+
 def note_relay_up(session: Session, now: datetime) -> None:
     """Forget the relay's failures; after a long silence its pace begins low."""
-    gate = session.get(Gate, RELAY)
+    # Its row before that of the pace, as a claim takes them.
+    gate = session.get(Gate, RELAY, with_for_update=True)
     if gate is None:
         return
     if gate.failures >= FAILURES_BEFORE_PAUSE:

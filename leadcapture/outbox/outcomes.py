@@ -6,9 +6,10 @@ Each is written in the caller's transaction, as compare-and-swaps of the `ledger
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import func, not_, select
 from sqlalchemy.orm import Session
 
-from leadcapture.models import Message, MessageKind, MessageState, SuppressionScope
+from leadcapture.models import Attempt, Message, MessageKind, MessageState, SuppressionScope
 from leadcapture.outbox import gates, ledger, policy, stops
 from leadcapture.outbox.alerts import raise_alert
 from leadcapture.outbox.holding import hold_leads
@@ -76,7 +77,7 @@ def _settle(
     reason = _reason(reply, verdict)
     gives_up = MAILBOX_FULL_GIVES_UP if verdict is Verdict.MAILBOX_FULL else PACKET_GIVES_UP
     waits = verdict in (Verdict.BACK_OFF, Verdict.MAILBOX_FULL, Verdict.NONSENSE)
-    if verdict is Verdict.NONSENSE and message.attempts >= NONSENSE_TRIES:
+    if verdict is Verdict.NONSENSE and _nonsense_before(session, message) + 1 >= NONSENSE_TRIES:
         ledger.settle(session, message, MessageState.HELD, now, reason="nonsense")
         ledger.ask_staff(session, message, "letter_held", now)
         return MessageState.HELD
@@ -96,6 +97,17 @@ def _settle(
     if suppresses:
         stops.suppress(session, message.cap_hash, SuppressionScope.ALL, "no_such_address", now)
     return MessageState.FAILED
+
+
+def _nonsense_before(session: Session, message: Message) -> int:
+    """How often the relay answered this letter with no code that means anything there."""
+    heard = select(func.count()).where(
+        Attempt.message_id == message.id,
+        Attempt.outcome == MessageState.QUEUED,
+        not_(Attempt.code.between(400, 599)),
+        Attempt.phase.not_in((Phase.CONNECT, Phase.AUTH)),
+    )
+    return session.scalar(heard) or 0
 
 
 def _close_gate(

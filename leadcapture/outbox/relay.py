@@ -266,9 +266,11 @@ class RelaySession:
             _close(client)
             missing = "no_tls" if phase is Phase.CONNECT else "no_auth"
             raise Refused(Reply(phase, 554, missing)) from None
-        except (OSError, smtplib.SMTPException, ValueError):
+        except (OSError, smtplib.SMTPException, ValueError) as error:
             _close(client)
-            raise Refused(Reply(phase)) from None
+            # This very class, and none derived from it, says that we share no way to sign in.
+            is_ours = phase is Phase.AUTH and type(error) is smtplib.SMTPException
+            raise Refused(Reply(phase, 554, "no_auth") if is_ours else Reply(phase)) from None
         except Refused:
             _close(client)
             raise

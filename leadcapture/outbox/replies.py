@@ -66,6 +66,7 @@ class Reply:
         return self.phase is Phase.MAIL and self.code == 421
 
 
+_BEFORE_LETTERS = (Phase.CONNECT, Phase.AUTH)
 _POLICY_WORDS = re.compile(
     rb"spam|block|polic|reputation|blacklist|denylist|not authori|dmarc|spf|dkim", re.IGNORECASE
 )
@@ -87,19 +88,23 @@ def judge(reply: Reply) -> Verdict:
         return Verdict.SENT
     if kind == 4:
         return _judge_transient(reply)
+    if reply.phase is Phase.DOT and (kind != 5 or reply.is_about_the_talk):
+        # It says nothing of the letter, which the relay may have by now.
+        return Verdict.UNCERTAIN
     if kind == 5:
         return _judge_permanent(reply)
-    return Verdict.NONSENSE
+    # What greets us with nonsense is no relay: that is no letter's fault.
+    return Verdict.RELAY_DOWN if reply.phase in _BEFORE_LETTERS else Verdict.NONSENSE
 
 
 def _judge_loss(phase: Phase) -> Verdict:
-    if phase in (Phase.CONNECT, Phase.AUTH):
+    if phase in _BEFORE_LETTERS:
         return Verdict.RELAY_DOWN
     return Verdict.UNCERTAIN if phase is Phase.DOT else Verdict.BACK_OFF
 
 
 def _judge_transient(reply: Reply) -> Verdict:
-    if reply.phase in (Phase.CONNECT, Phase.AUTH):
+    if reply.phase in _BEFORE_LETTERS:
         return Verdict.RELAY_DOWN
     if reply.phase is Phase.RCPT and (reply.code == 452 or reply.enhanced in ("4.2.2", "4.5.2")):
         return Verdict.MAILBOX_FULL

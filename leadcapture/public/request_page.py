@@ -137,7 +137,7 @@ def _too_large(form: RequestForm, typed: Typed) -> Response:
         _(
             "We kept the first %(number)s characters of your message. "
             "Please look through it and send it again, or call us.",
-            number=f"{MAX_MESSAGE:,}",
+            number=MAX_MESSAGE,
         )
         if typed.fields
         else _("Please shorten what you wrote and send it again, or call us."),

@@ -12,25 +12,30 @@ from leadcapture.outbox import links
 from leadcapture.public.blueprint import blueprint
 from leadcapture.web import now, settings
 
+# Beside it stands a button that withdraws everything; mail services do not send this.
+EVERYTHING = "everything"
+
 
 @blueprint.route("/stop/<token>", methods=["GET", "POST"])
 def stop(token: str) -> str:
-    """One question and one button; a scanner that follows the link changes nothing.
+    """One question and two buttons; a scanner that follows the link changes nothing.
 
     A POST needs no cookie and no token but the link's own: mail services send it.
     """
     cap_hash = _address_of(token)
+    is_everything = request.form.get("stop") == EVERYTHING
     if request.method == "POST":
-        stop_letters(cap_hash)
+        stop_letters(cap_hash, is_everything)
     leads = _leads_of(cap_hash)
     speak(request.args.get("lang", "") or next((lead.language for lead in leads), ""))
     page = "public/stopped.html" if request.method == "POST" else "public/stop.html"
-    return render_template(page, token=token)
+    return render_template(page, token=token, is_everything=is_everything)
 
 
-def stop_letters(cap_hash: str) -> None:
-    """Stop follow-up letters to this address for ever, its lead known, unknown or erased."""
-    stopping.stop_follow_ups(db.session(), cap_hash, now())
+def stop_letters(cap_hash: str, is_everything: bool) -> None:
+    """Stop letters to this address for ever, its lead known, unknown or erased."""
+    stop = stopping.stop_everything if is_everything else stopping.stop_follow_ups
+    stop(db.session(), cap_hash, now())
     db.session.commit()
 
 

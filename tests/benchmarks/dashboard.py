@@ -23,7 +23,7 @@ from leadcapture.leads.clock import read_rules
 from leadcapture.leads.kept_tallies import TallyKeeper
 from leadcapture.leads.listing import SORTS, Key
 from leadcapture.leads.watch import read_clocks
-from leadcapture.models import DayTally, Lead, LeadStatus, MonthTally, Tag
+from leadcapture.models import DayTally, HourTally, Lead, LeadStatus, MonthTally, Tag
 from tests.benchmarks.clinic import BUSY, RARE, Clinic
 from tests.benchmarks.processor import Processor
 from tests.both import KINDS, Place, Places
@@ -135,7 +135,7 @@ def _keep_up(place: Place) -> None:
         rules = read_rules(session, CLINIC_ZONE)
         while read_clocks(session, rules):
             session.commit()
-        for table in (DayTally, MonthTally):
+        for table in (HourTally, DayTally, MonthTally):
             session.execute(delete(table))
         session.commit()
         kept: Sequence[int] = ()
@@ -144,7 +144,9 @@ def _keep_up(place: Place) -> None:
 
 
 def _kept(session: Session) -> Sequence[int]:
-    numbers = [select(func.count()).select_from(table) for table in (DayTally, MonthTally)]
+    numbers = [
+        select(func.count()).select_from(table) for table in (HourTally, DayTally, MonthTally)
+    ]
     return [session.scalars(number).one() for number in numbers]
 
 

@@ -6,10 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-_SERVERS = text(
-    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
-    "AND pid <> pg_backend_pid()"
-)
+# With the one that is asked: where the pool has one connection, that one does all the work.
+_SERVERS = text("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
 
 
 class Processor:

@@ -57,7 +57,11 @@ FAULTS: dict[Phase, tuple[Fault, ...]] = {
     "data": (*_LOST, _says("451 4.3.0"), _says("554 5.5.1")),
     "body": _LOST,
     "dot": (*_LOST, _says("451 4.3.0"), _says("450 4.7.1"), _says("554 5.6.0")),
-    "taken": (HANGS_UP, RESETS, STALLS, STALLS, STALLS_AND_ENDS),
+    # What it says there may mean nothing, or belong to another command.
+    "taken": (
+        *(HANGS_UP, RESETS, STALLS, STALLS, STALLS_AND_ENDS),
+        *(_says("garbled"), _says("503 5.5.1")),
+    ),
 }
 
 

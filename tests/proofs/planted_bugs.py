@@ -401,4 +401,26 @@ BUGS = (
         "    concerned = Message.kind != MessageKind.STAFF_ALERT\n",
         (RULES,),
     ),
+    Bug(
+        "nonsense after the dot is no doubt",
+        f"{OUTBOX}replies.py",
+        "    if reply.phase is Phase.DOT and (kind != 5 or reply.is_about_the_talk):",
+        "    if False:",
+        (f"{DISPATCH}test_an_answer_to_the_dot_that_says_nothing_of_the_letter_is_a_doubt",),
+    ),
+    Bug(
+        "every worker tries a relay that was down",
+        f"{OUTBOX}dispatch.py",
+        "        if self._relay_was_down:\n            self._probe",
+        "        if False:\n            self._probe",
+        (f"{GATES}test_several_schedulers_try_a_dead_relay_as_often_as_one",),
+    ),
+    Bug(
+        "two count the letters of one address at once",
+        f"{OUTBOX}dispatch.py",
+        "                caps.take_turn(session, message.cap_hash)\n",
+        "                pass\n",
+        (f"{GATES}test_two_follow_ups_at_once_to_one_address_are_counted_one_after_the_other",),
+        unseen_on="sqlite",
+    ),
 )

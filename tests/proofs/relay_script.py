@@ -43,6 +43,8 @@ ANSWERS = (
     Answer(Reply(Phase.BODY)),
     Answer(Reply(Phase.DOT), takes=True),
     Answer(Reply(Phase.DOT), takes=False),
+    Answer(Reply(Phase.DOT, -1), takes=True),
+    Answer(Reply(Phase.DOT, 503, "5.5.1"), takes=True),
     Answer(Reply(Phase.DOT, 451, "4.3.0")),
     Answer(Reply(Phase.DOT, 554, "5.6.0")),
 )

@@ -80,6 +80,7 @@ _HAPPENED: Mapping[str, LazyString] = {
     "packet_link_asked": lazy_gettext("Asked for a new link to the packet"),
     "packet_sent_again": lazy_gettext("Sent the packet again"),
     "unsubscribed": lazy_gettext("Asked for no more follow-ups"),
+    "refused_all": lazy_gettext("Withdrew everything, or never asked: no letter goes there"),
     "complained": lazy_gettext(
         "Marked a letter of ours as spam, says their mail provider; they get no more mail from us"
     ),

@@ -138,6 +138,7 @@ REASON: Mapping[str, LazyString] = {
     "worker_lost": lazy_gettext("The sender stopped half-way; it is sent again."),
     "relay_down": lazy_gettext("Our mail server is out of reach; it is tried again."),
     "hold_queue": lazy_gettext("Our mail server refuses us; all mail waits."),
+    "held_by_operator": lazy_gettext("Whoever runs the service stopped it by command."),
     "connect_no_tls": lazy_gettext(
         "Our mail server offers no encryption, so nothing was handed to it. Ask your technician."
     ),
@@ -167,6 +168,9 @@ REASON: Mapping[str, LazyString] = {
     ),
     "evidence_complaint": lazy_gettext(
         "The line broke at the end, but the person's mail provider has the letter: it arrived."
+    ),
+    "refused_all": lazy_gettext(
+        "Whoever reads this address withdrew everything, or never asked. No letter goes there."
     ),
     "unsubscribed": lazy_gettext("This address asked for no more mail."),
     "no_such_address": lazy_gettext("This address does not exist."),
