@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
+from playwright.sync_api import Browser
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
@@ -22,10 +24,12 @@ from leadcapture.models import (
     TimelineEntry,
 )
 from leadcapture.outbox import ledger, stops
+from leadcapture.outbox.alerts import raise_alert
+from tests.chromium import assert_accessible, open_page
 from tests.clock import Clock
 from tests.conftest import SignIn
 from tests.pages import Page
-from tests.people import PASSWORD, a_lead, a_message
+from tests.people import PASSWORD, a_lead, a_message, a_staff_member
 from tests.post_office import PostOffice
 from tests.test_dashboard import rosa
 from tests.visitors import Visitor
@@ -247,3 +251,43 @@ def test_a_paused_letter_is_none_that_stands_still(
     me = session.scalars(select(Staff.id)).one()
     for act in (letters_stuck.try_again, letters_stuck.end, letters_stuck.settle):
         assert not act(session, message, me, clock.now + timedelta(hours=1)).is_done
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_the_acts_are_for_everybody(
+    app: Flask, site: str, browser: Browser, session: Session, lead: Lead, script: bool
+) -> None:
+    """AX-01, AX-05, AX-08: axe finds nothing, 320 px do not scroll, and no script is needed."""
+    with app.app_context():
+        admin = a_staff_member(session, "admin")
+    held(session, lead)
+    again = {"state": MessageState.UNCERTAIN, "doubts": 1}
+    held(session, lead, "no_answer_after_dot", **again)
+    held(session, lead, "differs_from_first_copy")
+    raise_alert(session, "sweep_i7", "zz", lead.created_at)
+    a_lead(session, phone=None, phone_typed="")
+    a_lead(session)
+    session.commit()
+    choices = {"java_script_enabled": script}
+    with open_page(browser, site, viewport={"width": 320, "height": 640}, **choices) as page:
+        page.goto("/sign-in")
+        page.fill("#email", admin.email)
+        page.fill("#password", PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/desk/")
+        for path in (f"/desk/leads/{lead.ref}", "/desk/"):
+            page.goto(path)
+            page.locator("summary", has_text="Try again").first.click()
+            if script:
+                assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
+                assert_accessible(page)
+        page.get_by_label("Your password").first.fill(PASSWORD)
+        page.keyboard.press("Enter")
+        page.get_by_text("is tried again within a minute").wait_for()
+        if script:
+            page.locator("button", has_text="I wrote to them").first.click()
+            page.get_by_text("Logged: you wrote to").wait_for()
+            assert_accessible(page)
+            page.get_by_role("button", name="Undo").click()
+            page.get_by_text("stands as before").wait_for()

@@ -7,7 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from leadcapture.leads import clock as response_clock
-from leadcapture.leads.tallies import count_days, reckoning_of
+from leadcapture.leads.lengths import unpack
+from leadcapture.leads.tallies import bounds, count_days, reckoning_of
 from leadcapture.models import Lead, LeadStatus, Message, MessageKind, Task
 from tests.clock import TUESDAY_MORNING, Clock
 from tests.conftest import SignIn
@@ -30,8 +31,10 @@ def follow_ups(session: Session) -> list[tuple[str, str]]:
 
 def minutes_of_answers(session: Session, clock: Clock) -> list[int]:
     rules = response_clock.read_rules(session, "America/Costa_Rica")
-    tally = count_days(session, [TUESDAY], reckoning_of(session, rules), clock.now)[TUESDAY]
-    return [minutes for waits in tally["hours"].values() for minutes in waits[0]]
+    reckoning = reckoning_of(session, rules)
+    day = bounds(TUESDAY, TUESDAY, reckoning.zone)
+    tally = count_days(session, [day], reckoning, clock.now)[TUESDAY]
+    return [minutes for waits in tally["hours"].values() for minutes in unpack(waits[0])]
 
 
 DAYS = ("day-3", "day-10", "day-24")

@@ -54,7 +54,7 @@ hour, language, channel]``.
 """
 
 # Part of the mark of what is kept: grows when a day is to be reckoned in another way.
-_EDITION = 2
+_EDITION = 3
 _COUNTED = (Screening.ACCEPTED, Screening.RELEASED)
 _AHEAD = (MessageState.QUEUED, MessageState.CLAIMED, MessageState.SENDING)
 _KINDS = ("status_changed", "call_logged", *Meeting, "act_undone")
