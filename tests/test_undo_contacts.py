@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from leadcapture.leads import clock as response_clock
 from leadcapture.leads.lengths import unpack
 from leadcapture.leads.tallies import bounds, count_days, reckoning_of
-from leadcapture.models import Lead, LeadStatus, Message, MessageKind, Task
+from leadcapture.models import Lead, LeadStatus, Message, MessageKind, Screening, Task
 from tests.clock import TUESDAY_MORNING, Clock
 from tests.conftest import SignIn
 from tests.people import a_lead, a_request
@@ -133,3 +133,44 @@ def test_to_close_or_to_move_many_is_no_answer(
     rosa.send(rosa.page("/desk/leads"), "/acts", lead=refs, act="move:contacted")
     assert [other.waiting_since for other in others] == [None, None]
     assert minutes_of_answers(session, clock) == []
+
+
+def test_a_skipped_letter_goes_out_after_all_and_a_paused_one_stays_paused(
+    rosa: Visitor, session: Session, janet: Lead
+) -> None:
+    """A paused one needs the password to go on: to skip it and take that back is no way around."""
+    first, second = session.scalars(
+        select(Message).where(Message.step.in_(("day-3", "day-10"))).order_by(Message.id)
+    )
+    refs = first.ref, second.ref
+    rosa.send(page_of(rosa, janet), f"/letters/{refs[1]}/plan", act="pause")
+    for ref in refs:
+        rosa.send(page_of(rosa, janet), f"/letters/{ref}/plan", act="skip")
+        page = page_of(rosa, janet)
+        assert "It is never sent." in page.text
+        rosa.send(page, f"/letters/{ref}/plan")
+        assert "goes out on its day after all" in page_of(rosa, janet).text
+        rosa.send(page, f"/letters/{ref}/plan")
+        assert "may no longer go out" in page_of(rosa, janet).text
+    assert follow_ups(session) == [
+        ("day-3", "cancelled"),
+        ("day-10", "cancelled"),
+        ("day-24", "queued"),
+        ("day-3", "queued"),
+        ("day-10", "held"),
+    ]
+
+
+def test_a_discarded_request_is_held_again(rosa: Visitor, session: Session) -> None:
+    lead = a_lead(session, status=LeadStatus.HELD, waiting_since=None)
+    request = a_request(session, lead, screening=Screening.HELD, held_reason="links")
+    for _ in range(2):
+        rosa.send(rosa.page("/desk/"), "/decision", decision="discard")
+        assert (lead.status, lead.closed_reason) == (LeadStatus.CLOSED, "not_a_person")
+        page = rosa.page("/desk/")
+        assert "It stays on file and mails nobody." in page.text
+        rosa.send(page, "/decision")
+        assert (request.screening, lead.status) == (Screening.HELD, LeadStatus.HELD)
+        assert "the request is held as before" in rosa.page("/desk/").text
+    rosa.send(page, "/decision")
+    assert "A colleague had decided already." in rosa.page("/desk/").text

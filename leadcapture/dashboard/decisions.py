@@ -18,7 +18,7 @@ from leadcapture.vault import SealBroken
 @blueprint.post("/requests/<receipt>/decision")
 @staff_only(*CARE)
 def request_decision(receipt: str) -> ResponseReturnValue:
-    """Release a held request, so that its packet goes out, or discard it."""
+    """Release a held request, so that its packet goes out, discard it, or take that back."""
     held = db.session.scalar(select(Request).where(Request.receipt == receipt))
     if held is None:
         abort(404)
@@ -26,7 +26,9 @@ def request_decision(receipt: str) -> ResponseReturnValue:
     if decision == "release":
         flash(_release(held))
     elif decision == "discard":
-        flash(_discard(held))
+        _discard(held)
+    elif decision == "hold":
+        flash(_hold_again(held))
     else:
         abort(400)
     return redirect(url_for("dashboard.now"), 303)
@@ -59,11 +61,23 @@ def _release(held: Request) -> str:
     return str(gettext("Released. The packet for %(name)s is on its way.", name=held.full_name))
 
 
-def _discard(held: Request) -> str:
+def _discard(held: Request) -> None:
     discarded = receive.discard(db.session(), held, me().id, web.now())
     if discarded:
         audit.record(db.session(), me().id, "request_discarded", held.lead.ref, web.now())
     db.session.commit()
-    if not discarded:
+    if discarded:
+        told = gettext("Discarded. It stays on file and mails nobody.")
+        flash(told, f"message undo-request {held.receipt}")
+    else:
+        flash(gettext("A colleague had decided already."))
+
+
+def _hold_again(discarded: Request) -> str:
+    is_held = receive.hold_again(db.session(), discarded, me().id, web.now())
+    if is_held:
+        audit.record(db.session(), me().id, "request_held_again", discarded.lead.ref, web.now())
+    db.session.commit()
+    if not is_held:
         return str(gettext("A colleague had decided already."))
-    return str(gettext("Discarded. It stays on file and mails nobody."))
+    return str(gettext("Undone: the request is held as before."))

@@ -75,6 +75,8 @@ _REQUESTED: Mapping[str, LazyString] = {
 _HAPPENED: Mapping[str, LazyString] = {
     "request_released": lazy_gettext("Released the held request"),
     "request_discarded": lazy_gettext("Discarded the held request"),
+    "request_held_again": lazy_gettext("Took back that the request was discarded"),
+    "letter_unskipped": lazy_gettext("Took back that a letter was skipped"),
     "address_confirmed": lazy_gettext("Confirmed their email address"),
     "address_given": lazy_gettext("Took down their address"),
     "packet_link_asked": lazy_gettext("Asked for a new link to the packet"),
