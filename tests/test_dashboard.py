@@ -276,7 +276,8 @@ def test_every_letter_that_stands_still_is_shown_in_plain_words(
     assert sentence in page.main_text
     rosa.send(page, "/settlement")
     assert "every letter has arrived" in rosa.page("/desk/").main_text
-    assert session.scalars(select(Message.state)).one() is state
+    settled = MessageState.CANCELLED if state is MessageState.HELD else state
+    assert session.scalars(select(Message.state)).one() is settled
 
 
 def test_a_letter_in_doubt_is_shown_until_it_settles_itself(
@@ -426,7 +427,7 @@ def test_the_number_of_queries_does_not_grow_with_the_leads(
     more(1)
     few = queries()
     more(20)
-    assert queries() == few <= 15
+    assert queries() == few <= 17
 
 
 def test_the_lead_page_asks_a_constant_number_of_times(

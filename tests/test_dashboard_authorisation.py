@@ -89,6 +89,7 @@ WHO = {
     "dashboard.packet": STAFF,
     "dashboard.follow_ups": STAFF,
     "dashboard.letter_settlement": STAFF,
+    "dashboard.letter_release": STAFF,
     "dashboard.letter_plan": STAFF,
     "dashboard.lead_tags": STAFF,
     "dashboard.lead_task": STAFF,

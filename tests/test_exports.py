@@ -14,7 +14,19 @@ from werkzeug.test import TestResponse
 
 from leadcapture.database import open_session
 from leadcapture.leads import csv_safe, exporting, viewing
-from leadcapture.models import AuditEntry, Export, ExportPart, ExportState, LeadStatus, Task
+from leadcapture.leads.watch import ResponseWatch
+from leadcapture.models import (
+    AuditEntry,
+    Export,
+    ExportPart,
+    ExportState,
+    LeadStatus,
+    Message,
+    MessageKind,
+    Task,
+)
+from leadcapture.outbox.queue import open_payload
+from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 from tests.benchmarks.stored import store_leads
 from tests.clock import TUESDAY_MORNING, Clock
@@ -91,7 +103,7 @@ def test_a_short_export_has_what_the_filter_shows_and_is_on_record(
     assert (entry.subject, entry.actor_id) == (export.ref, export.actor_id)
     assert (export.total, export.state) == (len(rows), ExportState.TAKEN)
     assert session.scalars(select(Task.kind)).all() == ["leads_exported"]
-    assert "Leads were exported" in rosa.page("/desk/").main_text
+    assert f"Rosa Alvarado exported leads: {len(rows)}." in rosa.page("/desk/").main_text
     assert "Booked" in rosa.page("/desk/exports").main_text
 
 
@@ -197,3 +209,71 @@ def test_many_views_in_an_hour_raise_an_alert(session: Session) -> None:
         viewing.watch_views(session, TUESDAY_MORNING)
     tasks = session.scalars(select(Task)).all()
     assert [(task.kind, task.dedupe_key) for task in tasks] == [("many_views", "many_views:1")]
+
+
+def test_a_page_of_the_list_counts_as_several_views(sign_in: SignIn, session: Session) -> None:
+    """AB-09: it shows names, addresses, telephones; fifty of them in an hour are many."""
+    rosa = sign_in()
+    rosa.page("/desk/leads")
+    row = session.execute(select(AuditEntry).where(viewing.IS_VIEW)).scalar_one()
+    assert row.subject == viewing.LIST
+    more = {"actor_id": row.actor_id, "act": viewing.VIEWED, "subject": viewing.LIST, "reason": ""}
+    number = viewing.MANY // viewing.PAGE_COUNTS
+    session.execute(insert(AuditEntry), [more | {"at": row.at}] * (number - 1))
+    viewing.watch_views(session, TUESDAY_MORNING)
+    assert session.scalars(select(Task.kind)).all() == []
+    session.execute(insert(AuditEntry), [more | {"at": row.at}])
+    viewing.watch_views(session, TUESDAY_MORNING)
+    assert session.scalars(select(Task.kind)).all() == [viewing.ALERT]
+    text = rosa.page("/desk/").main_text
+    assert f"Rosa Alvarado opened very many leads: 0, and {number + 1} pages of the list" in text
+
+
+def test_who_exported_and_how_many_stands_there_and_another_administrator_closes_it(
+    sign_in: SignIn, session: Session
+) -> None:
+    """AB-09"""
+    a_lead(session)
+    ana, rosa = sign_in("admin", name="Ana Vargas"), sign_in()
+    take(ana)
+    for who in (ana, rosa):
+        assert "Ana Vargas exported leads: 1." in who.page("/desk/").main_text
+    # Ana is the only administrator so far.
+    marta = sign_in("admin", name="Marta Solís")
+    for who in (rosa, ana):
+        page = who.page("/desk/")
+        assert "Only an administrator whom it is not about can close" in page.main_text
+        task = session.scalars(select(Task)).one()
+        token = page.form("/sign-out")["csrf_token"]
+        who.post(f"/desk/tasks/{task.ref}/completion", data={"csrf_token": token})
+        assert session.scalars(select(Task.done_at)).all() == [None]
+    marta.send(marta.page("/desk/"), "/completion")
+    assert session.scalars(select(Task.done_at)).all() != [None]
+    assert "alert_closed" in session.scalars(select(AuditEntry.act)).all()
+
+
+def test_the_only_administrator_closes_the_alert_about_themselves_on_record(
+    sign_in: SignIn, session: Session
+) -> None:
+    a_lead(session)
+    ana = sign_in("admin")
+    take(ana)
+    ana.send(ana.page("/desk/"), "/completion")
+    assert "says that you closed it yourself" in ana.page("/desk/").text
+    assert "own_alert_closed" in session.scalars(select(AuditEntry.act)).all()
+
+
+def test_the_alert_address_hears_of_an_export_once(
+    sign_in: SignIn, session: Session, settings: Settings, vault: Vault, clock: Clock
+) -> None:
+    """AB-09: within a minute, and with nothing in the letter of whom."""
+    a_lead(session, waiting_since=None)
+    rosa = sign_in()
+    take(rosa)
+    session.commit()
+    for _ in range(2):
+        ResponseWatch(settings, vault).watch_responses(session, clock.now)
+        session.commit()
+    letter = session.scalars(select(Message)).one()
+    assert (letter.kind, letter.recipient) == (MessageKind.STAFF_ALERT, settings.staff_alerts_to)
+    assert "Rosa" not in str(open_payload(vault, letter))

@@ -216,7 +216,7 @@ class TestShippedTexts:
                 (kind, "")
                 for kind in (
                     *("staff_alert", "staff_uncertain", "staff_answer", "staff_waiting"),
-                    "staff_task",
+                    *("staff_task", "staff_watched"),
                 )
             ),
         }

@@ -33,6 +33,23 @@ def test_who_can_be_called_now_comes_first(sign_in: SignIn, session: Session) ->
     assert "from 18:00 here" in text
 
 
+def test_who_cannot_or_will_not_be_called_is_written_to(sign_in: SignIn, session: Session) -> None:
+    """They stand after those who can be called now, whatever the time where they are."""
+    rosa = sign_in()
+    a_lead(session, full_name="Silent", phone=None, phone_typed="", time_zone="Asia/Tokyo")
+    mails = a_lead(session, full_name="Mails", contact_by="email")
+    a_lead(session, full_name="Kenji", time_zone="Asia/Tokyo")
+    a_lead(session, full_name="Called", contact_by="phone", waiting_since=TUESDAY_MORNING)
+    page = rosa.page("/desk/")
+    text = page.main_text
+    order = ("Can be called now", "Called", "Write to them", "Silent", "Mails", "Kenji")
+    places = [text.index(name) for name in order]
+    assert places == sorted(places)
+    assert f'href="mailto:{mails.email}"' in rosa.get("/desk/").text
+    assert rosa.send(page, f"/leads/{mails.ref}/calls", outcome="wrote").status_code == 303
+    assert mails.waiting_since is None
+
+
 def test_while_the_clinic_is_closed_the_clock_says_when_it_is_due(
     sign_in: SignIn, session: Session, clock: Clock
 ) -> None:

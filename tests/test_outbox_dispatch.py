@@ -677,6 +677,42 @@ def test_a_packet_that_failed_after_a_doubt_counts_as_one_that_came(
     assert reminder.reason == "capped_unconfirmed"
 
 
+def test_a_packet_that_was_ended_after_a_doubt_counts_as_one_that_came(
+    session: Session, send_due: SendDue, clock: Clock
+) -> None:
+    """AB-01: staff ended it, and a copy may have arrived all the same."""
+    lead = a_lead(session)
+    a_request(session, lead)
+    facts: dict[str, Any] = {"state": MessageState.CANCELLED, "doubts": 2, "state_at": clock.now}
+    a_message(session, lead, kind=MessageKind.PACKET, **facts)
+    reminder = a_message(session, lead, values=VALUES)
+    send_due()
+    session.refresh(reminder)
+    assert reminder.reason == "capped_unconfirmed"
+
+
+def test_a_held_packet_stops_follow_ups_until_another_has_left(
+    session: Session, send_due: SendDue, clock: Clock
+) -> None:
+    """However old the held one is; and the reason shown is the true one."""
+    lead = a_lead(session)
+    a_request(session, lead)
+    facts: dict[str, Any] = {"kind": MessageKind.PACKET, "state": MessageState.HELD, "doubts": 2}
+    a_message(session, lead, **facts, reason="doubt_twice", values=VALUES)
+    clock.advance(timedelta(days=40))
+    early = a_message(session, lead, values=VALUES, due_at=clock.now)
+    send_due()
+    session.refresh(early)
+    assert (early.state, early.reason) == (MessageState.SUPPRESSED, "packet_held")
+    a_message(session, lead, kind=MessageKind.PACKET, values=VALUES, due_at=clock.now)
+    send_due()
+    clock.advance(timedelta(days=60))
+    later = a_message(session, lead, values=VALUES, due_at=clock.now)
+    send_due()
+    session.refresh(later)
+    assert (later.state, later.reason) == (MessageState.SENT, "")
+
+
 def test_a_broken_database_at_the_intent_leaves_no_dot(
     engine: Engine, settings: Settings, office: PostOffice
 ) -> None:

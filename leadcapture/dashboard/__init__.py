@@ -33,11 +33,13 @@ from leadcapture.dashboard import (
     settings_tags,
     settings_team,
     settings_texts,
+    stuck_letters,
     task_acts,
     times,
     words,
 )
 from leadcapture.dashboard.blueprint import blueprint
+from leadcapture.leads import letters_stuck
 
 __all__ = [
     "bulk_acts",
@@ -70,6 +72,7 @@ __all__ = [
     "settings_tags",
     "settings_team",
     "settings_texts",
+    "stuck_letters",
     "task_acts",
 ]
 
@@ -85,6 +88,9 @@ def register(app: Flask) -> None:
         key=keys.key,
         kbd=keys.kbd,
         keys_are_on=keys.are_on,
+        may_end=letters_stuck.is_held,
+        may_try_again=letters_stuck.may_try_again,
+        may_have_arrived=letters_stuck.may_have_arrived,
     )
     app.register_blueprint(blueprint)
     app.register_blueprint(calendar_feed.feeds)

@@ -80,11 +80,15 @@ def act_undoing(ref: str) -> ResponseReturnValue:
     if act.act == Act.EDIT:
         undone = details.take_back(db.session(), web.vault(), web.settings(), act, web.now())
     else:
-        undone = undo(db.session(), act, web.now())
+        undone = undo(db.session(), web.vault(), web.settings(), act, web.now())
     db.session.commit()
     if undone is None:
         flash(gettext("It was undone already."))
     page = request.form.get("page", "")
+    if act.act == Act.CONTACT and undone is not None:
+        flash(_undone_sentence(act) if undone.restored else _why_kept())
+    if page == "now":
+        return redirect(url_for("dashboard.now"), 303)
     if page == "lead":
         lead = request.form.get("list", "")
         return redirect(url_for("dashboard.lead", ref=lead, done=act.ref), 303)
@@ -110,7 +114,8 @@ def done() -> Done | None:
     """What the address says was just done, where it is the reader's own last act."""
     ref = request.args.get("done", "")
     act = bulk.last_act(db.session(), ref, me().id) if ref.isascii() and ref else None
-    if act is None:
+    if act is None or act.act == Act.CONTACT:
+        # What a contact came to is said by the sentence that bears its undo.
         return None
     told = act.refused[:_TOLD]
     named = db.session.scalars(select(Lead).where(Lead.ref.in_([line[0] for line in told])))
@@ -201,15 +206,26 @@ def _undone_sentence(act: BulkAct) -> str:
     sentence = ngettext(
         "Undone: %(num)d lead stands as before.", "Undone: %(num)d leads stand as before.", restored
     )
-    letters = act.facts.get("letters", 0)
-    if not letters:
-        return str(sentence)
-    stay = ngettext(
-        "%(num)d follow-up stays cancelled: what was stopped is never sent after all.",
-        "%(num)d follow-ups stay cancelled: what was stopped is never sent after all.",
-        letters,
-    )
-    return f"{sentence} {stay}"
+    sentences = [str(sentence)]
+    if again := act.facts.get("again", 0):
+        sentences.append(
+            ngettext(
+                "%(num)d follow-up goes out after all.",
+                "%(num)d follow-ups go out after all.",
+                again,
+            )
+        )
+    if letters := act.facts.get("letters", 0):
+        sentences.append(
+            ngettext(
+                "%(num)d follow-up stays cancelled.", "%(num)d follow-ups stay cancelled.", letters
+            )
+        )
+    return " ".join(sentences)
+
+
+def _why_kept() -> str:
+    return str(gettext("Not undone: somebody has dealt with them since."))
 
 
 def _why(line: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Decisions: release or discard a held request, settle a stuck letter, let mail flow again."""
+"""Decisions: release or discard a held request, let mail flow again."""
 
 from flask import abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -6,12 +6,11 @@ from flask_babel import gettext
 from sqlalchemy import select
 
 from leadcapture import web
-from leadcapture.accounts.access import CARE, EVERYONE, me, staff_only
+from leadcapture.accounts.access import CARE, me, staff_only
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.database import db
 from leadcapture.intake import receive
-from leadcapture.leads import decisions
-from leadcapture.models import Message, Request
+from leadcapture.models import Request
 from leadcapture.outbox import audit, gates
 from leadcapture.vault import SealBroken
 
@@ -19,7 +18,7 @@ from leadcapture.vault import SealBroken
 @blueprint.post("/requests/<receipt>/decision")
 @staff_only(*CARE)
 def request_decision(receipt: str) -> ResponseReturnValue:
-    """Release a held request, so that its packet goes out, or discard it."""
+    """Release a held request, so that its packet goes out, discard it, or take that back."""
     held = db.session.scalar(select(Request).where(Request.receipt == receipt))
     if held is None:
         abort(404)
@@ -27,24 +26,11 @@ def request_decision(receipt: str) -> ResponseReturnValue:
     if decision == "release":
         flash(_release(held))
     elif decision == "discard":
-        flash(_discard(held))
+        _discard(held)
+    elif decision == "hold":
+        flash(_hold_again(held))
     else:
         abort(400)
-    return redirect(url_for("dashboard.now"), 303)
-
-
-@blueprint.post("/letters/<ref>/settlement")
-@staff_only(*EVERYONE)
-def letter_settlement(ref: str) -> ResponseReturnValue:
-    """Take a stuck letter off the first page."""
-    message = db.session.scalar(select(Message).where(Message.ref == ref))
-    if message is None:
-        abort(404)
-    settled = decisions.settle_letter(db.session(), message, me().id, web.now())
-    if settled:
-        audit.record(db.session(), me().id, "letter_settled", message.ref, web.now())
-    db.session.commit()
-    flash(gettext("Settled.") if settled else gettext("There was nothing to settle any more."))
     return redirect(url_for("dashboard.now"), 303)
 
 
@@ -75,11 +61,23 @@ def _release(held: Request) -> str:
     return str(gettext("Released. The packet for %(name)s is on its way.", name=held.full_name))
 
 
-def _discard(held: Request) -> str:
+def _discard(held: Request) -> None:
     discarded = receive.discard(db.session(), held, me().id, web.now())
     if discarded:
         audit.record(db.session(), me().id, "request_discarded", held.lead.ref, web.now())
     db.session.commit()
-    if not discarded:
+    if discarded:
+        told = gettext("Discarded. It stays on file and mails nobody.")
+        flash(told, f"message undo-request {held.receipt}")
+    else:
+        flash(gettext("A colleague had decided already."))
+
+
+def _hold_again(discarded: Request) -> str:
+    is_held = receive.hold_again(db.session(), discarded, me().id, web.now())
+    if is_held:
+        audit.record(db.session(), me().id, "request_held_again", discarded.lead.ref, web.now())
+    db.session.commit()
+    if not is_held:
         return str(gettext("A colleague had decided already."))
-    return str(gettext("Discarded. It stays on file and mails nobody."))
+    return str(gettext("Undone: the request is held as before."))

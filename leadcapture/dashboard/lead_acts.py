@@ -1,6 +1,8 @@
 """What staff do with a lead: each act is one form, one transaction, one sentence back."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import abort, flash, redirect, request, url_for
@@ -16,11 +18,12 @@ from leadcapture.dashboard.stale_page import ask_if_stale
 from leadcapture.dashboard.times import exact
 from leadcapture.database import db
 from leadcapture.intake import packets
-from leadcapture.leads import contact, pipeline, tasks
+from leadcapture.leads import bulk, contact, letters_again, pipeline, tasks
 from leadcapture.models import Lead, LeadStatus
 
 _CALL_BACK = "call_back"
 _FARTHEST_CALL = timedelta(days=366)
+_TRIES = tuple(one for one in contact.CallOutcome if one is not contact.CallOutcome.REACHED)
 
 
 @blueprint.post("/leads/<ref>/status")
@@ -40,25 +43,17 @@ def status(ref: str) -> ResponseReturnValue:
     # A move that became impossible is explained; there is nothing to decide.
     if asked and word in pipeline.moves_from(lead.status):
         return asked
+    wish = bulk.Wish(bulk.Act.MOVE, status=LeadStatus(word), reason=reason)
+    leads = bulk.leads_by_ref(db.session(), [lead.ref])
     try:
-        pipeline.change_status(
-            db.session(),
-            lead,
-            LeadStatus(word),
-            me().id,
-            web.now(),
-            reason,
-        )
+        act = bulk.carry_out(db.session(), leads, wish, me().id, web.now())
     except pipeline.MoveRefused:
+        act = None
+    if act is None or not act.changed:
         db.session.rollback()
         return show_lead(lead, _why_refused(lead, word))
     db.session.commit()
-    flash(
-        gettext(
-            "%(name)s is now: %(status)s.", name=lead.full_name, status=words.of(words.STATUS, word)
-        )
-    )
-    return _back(lead)
+    return redirect(url_for("dashboard.lead", ref=lead.ref, done=act.ref), 303)
 
 
 @blueprint.post("/leads/<ref>/calls")
@@ -71,16 +66,21 @@ def calls(ref: str) -> ResponseReturnValue:
         return _call_again(lead, gettext("Choose how the call went."), "call-note")
     if len(note) > contact.LONGEST_NOTE:
         return _call_again(lead, _too_long(note, "call-note").sentence, "call-note")
-    at, back_at = web.now(), None
+    at, back_at, task = web.now(), None, ""
     # A time beside any button is meant, and Enter in its field presses the first of them.
     if word == _CALL_BACK or request.form.get("call_back_at"):
         back_at = _call_back_at(at)
         if back_at is None:
             return _call_again(lead, _no_time_to_come(), "call-back-at")
-        tasks.add_call_back(db.session(), lead, me().id, back_at, at)
+        task = tasks.add_call_back(db.session(), lead, me().id, back_at, at).ref
+    before, held = bulk.how_it_stands(lead), letters_again.why_held(db.session(), [lead.id])
     told = _log(lead, word, note, at)
+    undo = "message"
+    if word not in _TRIES:
+        # A try to call changes nothing that would have to be taken back.
+        undo += f" undo {_keep(lead, before, held, at, task)}"
     db.session.commit()
-    flash(f"{told} {_remembered_sentence(back_at)}".strip())
+    flash(f"{told} {_remembered_sentence(back_at)}".strip(), undo)
     return _back(lead)
 
 
@@ -164,6 +164,13 @@ def _log(lead: Lead, word: str, note: str, now: datetime) -> str:
     outcome = contact.CallOutcome.REACHED if word == _CALL_BACK else contact.CallOutcome(word)
     cancelled = contact.log_call(session, vault, lead, me().id, now, outcome, note)
     return _call_sentence(lead, outcome, cancelled)
+
+
+def _keep(
+    lead: Lead, before: Mapping[str, Any], held: Mapping[str, str], now: datetime, task: str
+) -> str:
+    """Keep how the lead stood before a contact; the reference by which it is undone."""
+    return bulk.keep_contact(db.session(), lead, before, held, me().id, now, task).ref
 
 
 def _no_time_to_come() -> str:

@@ -32,6 +32,8 @@ def letter_plan(ref: str) -> ResponseReturnValue:
     """Skip, pause, resume or send now; what was paused goes on with the password again."""
     letter = _find(ref)
     word = request.form.get("act", "")
+    if word == "unskip":
+        return _unskip(letter)
     if word not in _ACTS:
         abort(400)
     lets_go = word in ("resume", "now") and letters_ahead.is_paused(letter)
@@ -40,7 +42,23 @@ def letter_plan(ref: str) -> ResponseReturnValue:
         return show_lead(letter.lead, problem)
     answer = _ACTS[word](db.session(), letter, me().id, web.now())
     db.session.commit()
-    flash(_told(word, letter, answer))
+    can_undo = word == "skip" and answer.is_done and letter.kind == MessageKind.FOLLOW_UP
+    flash(
+        _told(word, letter, answer), f"message undo-letter {letter.ref}" if can_undo else "message"
+    )
+    return redirect(url_for("dashboard.lead", ref=letter.lead.ref if letter.lead else ""), 303)
+
+
+def _unskip(letter: Message) -> ResponseReturnValue:
+    """Take back that a follow-up was skipped: a new one goes out on its day."""
+    facts = (me().id, web.now())
+    again = letters_ahead.unskip(db.session(), web.vault(), web.settings(), letter, *facts)
+    db.session.commit()
+    name = words.letter_name(letter)
+    if again:
+        flash(gettext("Undone: %(letter)s goes out on its day after all.", letter=name))
+    else:
+        flash(gettext("Not undone: %(letter)s may no longer go out.", letter=name))
     return redirect(url_for("dashboard.lead", ref=letter.lead.ref if letter.lead else ""), 303)
 
 

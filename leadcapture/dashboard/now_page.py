@@ -1,6 +1,7 @@
 """Now: who waits for a person, and what waits for a decision."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -21,7 +22,16 @@ from leadcapture.dashboard.inbound_page import mails_of
 from leadcapture.dashboard.lead_page import find_lead
 from leadcapture.dashboard.stale_page import ask_if_stale
 from leadcapture.database import db
-from leadcapture.leads import assignment, clock, contact, decisions, mentions, waiting, watch
+from leadcapture.leads import (
+    assignment,
+    clock,
+    contact,
+    decisions,
+    mentions,
+    waiting,
+    watch,
+    watched,
+)
 from leadcapture.models import LeadStatus, Staff, Task
 from leadcapture.outbox import gates
 
@@ -38,8 +48,14 @@ def now() -> ResponseReturnValue:
         db.session(), rules, at, request.args.get("page", default=1, type=int)
     )
     # The queue itself shows who is late: the tasks that say so would say it twice.
-    tasks = decisions.open_tasks(db.session(), but=watch.KINDS)
     midnight = _midnight(at)
+    counts = decisions.count_tasks(db.session(), at, midnight, but=watch.KINDS)
+    todo = _page("todo", counts.overdue + counts.today + counts.later)
+    tasks = decisions.open_tasks(db.session(), but=watch.KINDS, page=todo.number)
+    held_count = decisions.count_held(db.session())
+    decide = _typed_page("decide")
+    letters, letter_count = decisions.stuck_letters(db.session(), decide)
+    alerts = decisions.open_alerts(db.session())
     return render_template(
         "dashboard/now.html",
         queue=queue,
@@ -53,13 +69,18 @@ def now() -> ResponseReturnValue:
         target=rules.target,
         colleagues=_colleagues(),
         me=me(),
-        held=decisions.held_requests(db.session()),
-        held_count=decisions.count_held(db.session()),
-        letters=decisions.stuck_letters(db.session()),
+        held=decisions.held_requests(db.session(), decide),
+        letters=letters,
+        decide_count=held_count + letter_count,
+        decide=Page(decide, _pages(max(held_count, letter_count))),
+        alerts=alerts,
+        watched=watched.whom(db.session(), alerts),
+        closable={task.id for task in alerts if watched.may_close(db.session(), task, me())},
+        counts=counts,
+        todo=todo,
         overdue=[task for task in tasks if task.due_at < at],
         today=[task for task in tasks if at <= task.due_at < midnight],
         later=[task for task in tasks if task.due_at >= midnight],
-        later_count=decisions.count_tasks_after(db.session(), midnight, but=watch.KINDS),
         mails=mails_of(tasks),
         open_task=open_task,
         mentions=mentions.unopened(db.session(), me().id),
@@ -91,6 +112,28 @@ def assignee(ref: str) -> ResponseReturnValue:
     told = gettext("%(lead)s belongs to %(colleague)s now.", lead=lead.full_name, colleague=to.name)
     flash(told if moved else gettext("Nothing changed: a colleague may have been quicker."))
     return redirect(url_for("dashboard.now"), 303)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which page of a part is shown, of how many; numbered from 1."""
+
+    number: int
+    pages: int
+
+
+def _page(name: str, count: int) -> Page:
+    pages = _pages(count)
+    return Page(min(_typed_page(name), pages), pages)
+
+
+def _pages(count: int) -> int:
+    return max(-(-count // decisions.SHOWN), 1)
+
+
+def _typed_page(name: str) -> int:
+    typed = request.args.get(name, default=1, type=int)
+    return min(max(typed, 1), decisions.COUNTED)
 
 
 def _midnight(at: datetime) -> datetime:

@@ -15,7 +15,7 @@ from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.lead_page import Problem, find_lead, show_lead
 from leadcapture.dashboard.times import exact
 from leadcapture.database import db
-from leadcapture.leads import decisions, tasks
+from leadcapture.leads import decisions, tasks, watched
 from leadcapture.models import Staff, Task
 
 
@@ -53,8 +53,22 @@ def lead_task(ref: str) -> ResponseReturnValue:
 def task_completion(ref: str) -> ResponseReturnValue:
     """Tick a task off."""
     task = _find(ref)
+    if not watched.may_close(db.session(), task, me()):
+        flash(gettext("Only an administrator whom it is not about can close this alert."))
+        return _back(task)
+    is_own = watched.is_about(db.session(), task, me())
     done = decisions.finish_task(db.session(), task, me().id, web.now())
+    if done:
+        watched.note_closing(db.session(), task, me(), web.now())
     db.session.commit()
+    if done and is_own:
+        flash(
+            gettext(
+                "Done. The alert was about you; you are the only administrator, so the audit "
+                "record says that you closed it yourself."
+            )
+        )
+        return _back(task, done=task.ref)
     flash(gettext("Done.") if done else gettext("A colleague had done it already."))
     return _back(task, done=task.ref)
 

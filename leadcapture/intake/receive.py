@@ -136,11 +136,29 @@ def discard(session: Session, request: Request, actor_id: int, now: datetime) ->
     return True
 
 
-def _decide(session: Session, request: Request, decision: Screening) -> bool:
+def hold_again(session: Session, request: Request, actor_id: int, now: datetime) -> bool:
+    """Take a discarding back: the request is held as before. False where it is not discarded."""
+    [lead] = hold_leads(session, request.lead_id)
+    if not _decide(session, request, Screening.HELD, since=Screening.DISCARDED):
+        return False
+    closed_by_it = (lead.status, lead.closed_reason) == (LeadStatus.CLOSED, "not_a_person")
+    if closed_by_it and not _others_count(session, request):
+        lead.status = LeadStatus.HELD
+        lead.closed_reason = ""
+    session.flush()
+    timeline.record(
+        session, lead.id, "request_held_again", now, actor_id=actor_id, request_id=request.id
+    )
+    return True
+
+
+def _decide(
+    session: Session, request: Request, decision: Screening, since: Screening = Screening.HELD
+) -> bool:
     # Two colleagues may press at once: the second press finds nothing to decide.
     decided = session.execute(
         update(Request)
-        .where(Request.id == request.id, Request.screening == Screening.HELD)
+        .where(Request.id == request.id, Request.screening == since)
         .values(screening=decision)
         .returning(Request.id)
     )
@@ -152,6 +170,15 @@ def _others_held(session: Session, request: Request) -> bool:
         Request.lead_id == request.lead_id,
         Request.id != request.id,
         Request.screening != Screening.DISCARDED,
+    )
+    return session.scalar(others.limit(1)) is not None
+
+
+def _others_count(session: Session, request: Request) -> bool:
+    others = select(Request.id).where(
+        Request.lead_id == request.lead_id,
+        Request.id != request.id,
+        Request.screening.in_((Screening.ACCEPTED, Screening.RELEASED)),
     )
     return session.scalar(others.limit(1)) is not None
 

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from leadcapture.database import plan_anew
-from leadcapture.leads import listing, pipeline, tags, timeline
+from leadcapture.leads import letters_again, listing, pipeline, tags, timeline
 from leadcapture.leads.filters import Asker, Filters
 from leadcapture.models import UNLISTED, BulkAct, Lead, LeadStatus, Staff, Tag
 from leadcapture.outbox.queue import new_ref
@@ -20,13 +20,14 @@ _STEPS = 20
 
 
 class Act(enum.StrEnum):
-    """What can be done to many leads at once; ``edit`` is for one."""
+    """What can be done to many leads at once; ``edit`` and ``contact`` are for one."""
 
     ASSIGN = "assign"
     MOVE = "move"
     TAG = "tag"
     UNTAG = "untag"
     EDIT = "edit"
+    CONTACT = "contact"
 
 
 @dataclass(frozen=True)
@@ -100,14 +101,16 @@ def carry_out(
     ``refused`` names those to whom it could not be done: ``same`` where nothing would change,
     ``no_move`` where the pipeline has no such move. The undo of the actor's act before ends here.
     """
+    facts = wish.facts
     match wish.act:
         case Act.ASSIGN:
             changed, refused = _assign(session, leads, wish, actor_id, now)
         case Act.MOVE:
+            facts["held"] = letters_again.why_held(session, [lead.id for lead in leads])
             changed, refused = _move(session, leads, wish, actor_id, now)
         case _:
             changed, refused = _tag(session, leads, wish, actor_id, now)
-    return keep_act(session, actor_id, wish.act, wish.facts, (changed, refused), now)
+    return keep_act(session, actor_id, wish.act, facts, (changed, refused), now)
 
 
 def keep_act(
@@ -134,6 +137,26 @@ def keep_act(
     session.add(kept)
     session.flush()
     return kept
+
+
+def keep_contact(
+    session: Session,
+    lead: Lead,
+    before: Mapping[str, Any],
+    held: Mapping[str, str],
+    actor_id: int,
+    now: datetime,
+    task: str = "",
+) -> BulkAct:
+    """Put on record that a contact ended the lead's wait, so that it can be taken back.
+
+    ``before`` is how the lead stood, ``held`` why which of its follow-ups were kept back, and
+    ``task`` the reference of a call-back that was promised.
+    """
+    stands = {"status": lead.status.value, "reason": lead.closed_reason}
+    facts = {**stands, "held": dict(held), "task": task}
+    changed = [{"id": lead.id, **before}]
+    return keep_act(session, actor_id, Act.CONTACT, facts, (changed, []), now)
 
 
 def last_act(session: Session, ref: str, actor_id: int) -> BulkAct | None:
@@ -173,7 +196,9 @@ def _move(
         elif wish.status not in pipeline.moves_from(lead.status):
             refused.append([lead.ref, "no_move", lead.status.value])
         else:
-            pipeline.change_status(session, lead, wish.status, actor_id, now, wish.reason)
+            pipeline.change_status(
+                session, lead, wish.status, actor_id, now, wish.reason, len(leads)
+            )
             changed.append({"id": lead.id, **before})
     return changed, refused
 

@@ -20,14 +20,21 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from leadcapture.leads import timeline
-from leadcapture.leads.letters_ahead import PAUSED, is_paused
+from leadcapture.leads.letters_ahead import PAUSED
 from leadcapture.models import Message, MessageState, Request, Screening, Staff, Task
-from leadcapture.outbox.ledger import ask_staff
 
 SHOWN = 50
 COUNTED = 1_000
 _LATEST = 100
 _STUCK = (MessageState.FAILED, MessageState.UNCERTAIN, MessageState.HELD, MessageState.BOUNCED)
+
+
+# What the service raises about itself, and about what colleagues take out of it.
+ALERTS = (
+    *("audit_broken", "content_refused", "queue_held", "scheduler_silent"),
+    *("leads_exported", "many_views"),
+    *(f"sweep_i{number}" for number in range(1, 11)),
+)
 
 
 @dataclass(frozen=True)
@@ -38,14 +45,25 @@ class StuckLetter:
     task: Task | None
 
 
-def held_requests(session: Session) -> Sequence[Request]:
-    """The requests that screening held, oldest first, fifty at most."""
+@dataclass(frozen=True)
+class Counts:
+    """How many open tasks there are of each part, each counted to a thousand at most."""
+
+    alerts: int
+    overdue: int
+    today: int
+    later: int
+
+
+def held_requests(session: Session, page: int = 1) -> Sequence[Request]:
+    """The requests that screening held, newest first, fifty a page."""
     return session.scalars(
         select(Request)
         .where(Request.screening == Screening.HELD)
         .options(joinedload(Request.lead))
-        .order_by(Request.created_at, Request.id)
+        .order_by(Request.created_at.desc(), Request.id.desc())
         .limit(SHOWN)
+        .offset((page - 1) * SHOWN)
     ).all()
 
 
@@ -55,56 +73,87 @@ def count_held(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(held.subquery())) or 0
 
 
-def stuck_letters(session: Session) -> Sequence[StuckLetter]:
-    """Held, failed, uncertain and returned messages that nobody has settled (OP-06)."""
+def stuck_letters(session: Session, page: int = 1) -> tuple[Sequence[StuckLetter], int]:
+    """Held, failed, uncertain and returned messages that nobody has settled (OP-06).
+
+    The newest first, fifty a page; and how many there are.
+    """
+    stuck = Message.id.in_(_asked_about(session)), _is_stuck()
     rows = session.execute(
-        select(Message, Task)
-        .outerjoin(Task, Task.message_id == Message.id)
+        select(Message, func.count().over())
         .outerjoin(Message.lead)
         .options(contains_eager(Message.lead))
-        .where(Message.id.in_(_asked_about(session)), _is_stuck())
-        .order_by(Message.state_at, Message.id)
+        .where(*stuck)
+        .order_by(Message.state_at.desc(), Message.id.desc())
+        .limit(SHOWN)
+        .offset((page - 1) * SHOWN)
+    ).all()
+    messages = [message for message, _ in rows]
+    count = rows[0][1] if rows else 0
+    if not rows and page > 1:
+        count = session.scalar(select(func.count()).select_from(Message).where(*stuck)) or 0
+    tasks = session.scalars(
+        select(Task)
+        .where(Task.message_id.in_([message.id for message in messages]), Task.done_at.is_(None))
+        .order_by(Task.id.desc())
+    )
+    # A message may have gathered several tasks; one line tells of them all.
+    by_message = {task.message_id: task for task in tasks}
+    return [StuckLetter(message, by_message.get(message.id)) for message in messages], count
+
+
+def open_alerts(session: Session) -> Sequence[Task]:
+    """What the service says of itself, the newest first, fifty at most."""
+    return session.scalars(
+        select(Task)
+        .where(Task.done_at.is_(None), Task.kind.in_(ALERTS))
+        .options(joinedload(Task.lead), joinedload(Task.owner).lazyload(Staff.roles))
+        .order_by(Task.due_at.desc(), Task.id.desc())
         .limit(SHOWN)
     ).all()
-    # A message may have gathered several tasks; one line tells of them all.
-    seen: dict[int, StuckLetter] = {}
-    for message, task in rows:
-        seen.setdefault(message.id, StuckLetter(message, task))
-    return list(seen.values())
 
 
-def open_tasks(session: Session, but: Sequence[str] = ()) -> Sequence[Task]:
-    """Open tasks that the stuck letters do not already show, by their due time.
+def open_tasks(session: Session, but: Sequence[str] = (), page: int = 1) -> Sequence[Task]:
+    """Open tasks of people that the stuck letters do not already show, by their due time.
 
-    ``but``: kinds that are shown elsewhere.
+    Fifty a page. ``but``: kinds that are shown elsewhere.
     """
     return session.scalars(
         select(Task)
         .outerjoin(Message, Task.message_id == Message.id)
-        .where(
-            Task.done_at.is_(None),
-            Task.kind.not_in(but),
-            or_(Message.id.is_(None), Message.state.not_in(_STUCK)),
-        )
+        .where(*_is_for_people(but))
         .options(joinedload(Task.lead), joinedload(Task.owner).lazyload(Staff.roles))
         .order_by(Task.due_at, Task.id)
         .limit(SHOWN)
+        .offset((page - 1) * SHOWN)
     ).all()
 
 
-def count_tasks_after(session: Session, moment: datetime, but: Sequence[str] = ()) -> int:
-    """How many open tasks are due after this moment, counted to a thousand at most."""
-    later = (
+def count_tasks(
+    session: Session, now: datetime, midnight: datetime, but: Sequence[str] = ()
+) -> Counts:
+    """How many alerts stand, and how many tasks of people are overdue, due today, due later."""
+    people = (
         select(Task.id)
-        .where(Task.done_at.is_(None), Task.due_at >= moment, Task.kind.not_in(but))
+        .outerjoin(Message, Task.message_id == Message.id)
+        .where(*_is_for_people(but))
         .limit(COUNTED)
     )
-    return session.scalar(select(func.count()).select_from(later.subquery())) or 0
+    parts = (
+        select(Task.id).where(Task.done_at.is_(None), Task.kind.in_(ALERTS)).limit(COUNTED),
+        people.where(Task.due_at < now),
+        people.where(Task.due_at >= now, Task.due_at < midnight),
+        people.where(Task.due_at >= midnight),
+    )
+    counted = (
+        select(func.count()).select_from(part.subquery()).scalar_subquery() for part in parts
+    )
+    return Counts(*session.execute(select(*counted)).one())
 
 
 def finish_task(session: Session, task: Task, actor_id: int, now: datetime) -> bool:
     """Tick a task off; False where somebody has already."""
-    done = _finish(session, Task.id == task.id, now)
+    done = finish_tasks(session, Task.id == task.id, now)
     if done and task.lead_id is not None:
         timeline.record(
             session,
@@ -118,30 +167,12 @@ def finish_task(session: Session, task: Task, actor_id: int, now: datetime) -> b
     return bool(done)
 
 
-def settle_letter(session: Session, message: Message, actor_id: int, now: datetime) -> bool:
-    """Take note of a message that stands still; False where somebody has already.
-
-    The message stays as it is: only the asking ends. One in doubt cannot be settled: within
-    half an hour it settles itself or is held.
-    """
-    if message.state not in _STUCK or message.state is MessageState.UNCERTAIN:
-        return False
-    if is_paused(message):
-        return False
-    ask_staff(session, message, f"letter_{message.state}", now)
-    session.flush()
-    done = _finish(session, Task.message_id == message.id, now)
-    if done and message.lead_id is not None:
-        timeline.record(
-            session,
-            message.lead_id,
-            "letter_settled",
-            now,
-            actor_id=actor_id,
-            message_id=message.id,
-            facts={"letter": message.kind, "state": message.state},
-        )
-    return bool(done)
+def finish_tasks(session: Session, which: ColumnElement[bool], now: datetime) -> int:
+    """Tick off the open ones of these tasks; how many there were."""
+    finished = session.execute(
+        update(Task).where(which, Task.done_at.is_(None)).values(done_at=now)
+    )
+    return cast(CursorResult[Any], finished).rowcount
 
 
 def _asked_about(session: Session) -> Sequence[int]:
@@ -154,7 +185,7 @@ def _asked_about(session: Session) -> Sequence[int]:
     has_open_task = (
         select(Task.message_id)
         .where(Task.done_at.is_(None), Task.message_id.is_not(None))
-        .order_by(Task.due_at)
+        .order_by(Task.due_at.desc())
         .limit(COUNTED)
     )
     is_uncertain = select(Message.id).where(Message.state == MessageState.UNCERTAIN).limit(COUNTED)
@@ -173,13 +204,17 @@ def _asked_about(session: Session) -> Sequence[int]:
 
 
 def _is_stuck() -> ColumnElement[bool]:
-    unsettled = or_(Task.done_at.is_(None), Message.state == MessageState.UNCERTAIN)
+    about = exists().where(Task.message_id == Message.id)
+    unsettled = or_(
+        about.where(Task.done_at.is_(None)), ~about, Message.state == MessageState.UNCERTAIN
+    )
     # What a colleague keeps back waits for nobody's decision; its lead's page shows it.
     return and_(Message.state.in_(_STUCK), Message.reason != PAUSED, unsettled)
 
 
-def _finish(session: Session, which: ColumnElement[bool], now: datetime) -> int:
-    finished = session.execute(
-        update(Task).where(which, Task.done_at.is_(None)).values(done_at=now)
+def _is_for_people(but: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Task.done_at.is_(None),
+        Task.kind.not_in((*ALERTS, *but)),
+        or_(Message.id.is_(None), Message.state.not_in(_STUCK)),
     )
-    return cast(CursorResult[Any], finished).rowcount

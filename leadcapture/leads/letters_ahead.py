@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from leadcapture.leads import timeline
+from leadcapture.leads import letters_again, timeline
 from leadcapture.leads.follow_ups import KEEPS
-from leadcapture.models import Message, MessageKind, MessageState
+from leadcapture.models import Message, MessageKind, MessageState, TimelineEntry
 from leadcapture.outbox import audit, hours, ledger, policy
+from leadcapture.outbox.holding import hold_leads
+from leadcapture.settings import Settings
+from leadcapture.vault import Vault
 
 PAUSED = "paused"
 _UNCLAIMED = (MessageState.QUEUED, MessageState.CLAIMED)
@@ -27,6 +31,7 @@ class Act(enum.StrEnum):
     PAUSE = "letter_paused"
     RESUME = "letter_resumed"
     SEND_NOW = "letter_hastened"
+    UNSKIP = "letter_unskipped"
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,34 @@ def skip(session: Session, message: Message, actor_id: int, now: datetime) -> An
     since = (*_UNCLAIMED, MessageState.HELD) if is_paused(message) else _UNCLAIMED
     changes = {"state": MessageState.CANCELLED, "reason": "staff_cancelled"}
     return _act(session, message, Act.SKIP, since, changes, actor_id, now)
+
+
+def unskip(
+    session: Session,
+    vault: Vault,
+    settings: Settings,
+    message: Message,
+    actor_id: int,
+    now: datetime,
+) -> bool:
+    """Have a new follow-up go out for one that was skipped; False where none may any more."""
+    skipped = session.scalar(
+        select(TimelineEntry)
+        .where(TimelineEntry.lead_id == message.lead_id, TimelineEntry.message_id == message.id)
+        .where(TimelineEntry.kind == Act.SKIP)
+    )
+    if skipped is None or message.kind != MessageKind.FOLLOW_UP or message.lead_id is None:
+        return False
+    hold_leads(session, message.lead_id)
+    # Who lets a paused letter go on signs in afresh; this is no way around it.
+    held = {str(message.id): PAUSED} if skipped.facts.get("paused") else {}
+    if not letters_again.queue_again(session, vault, settings, [message], "skip", held, now):
+        return False
+    audit.record(session, actor_id, Act.UNSKIP, message.ref, now)
+    facts = {"letter": message.kind, "step": message.step}
+    about = {"actor_id": actor_id, "message_id": message.id}
+    timeline.record(session, message.lead_id, Act.UNSKIP, now, facts=facts, **about)
+    return True
 
 
 def pause(session: Session, message: Message, actor_id: int, now: datetime) -> Answer:
@@ -122,6 +155,7 @@ def _act(
 ) -> Answer:
     """Swap, and tell on the timeline and in the audit who did it."""
     state = changes.pop("state")
+    was_paused = is_paused(message)
     if not ledger.settle(session, message, state, now, since=since, **changes):
         session.refresh(message)
         return TOO_LATE
@@ -135,7 +169,7 @@ def _act(
             now,
             actor_id=actor_id,
             message_id=message.id,
-            facts={"letter": message.kind, "step": message.step},
+            facts={"letter": message.kind, "step": message.step, "paused": was_paused},
         )
     return Answer(True, message.due_at)
 

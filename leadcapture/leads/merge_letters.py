@@ -5,16 +5,15 @@ after all, it is a new one.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from leadcapture.leads.contact import CallOutcome, Meeting
+from leadcapture.leads import letters_again
 from leadcapture.models import (
-    OPEN_STATES,
     Lead,
     LeadStatus,
     Merge,
@@ -23,8 +22,7 @@ from leadcapture.models import (
     MessageState,
     TimelineEntry,
 )
-from leadcapture.outbox import ledger, policy, readdressing, stops
-from leadcapture.outbox.queue import Draft, domain_of, enqueue, open_payload
+from leadcapture.outbox import readdressing, stops
 from leadcapture.outbox.readdressing import Address
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
@@ -32,7 +30,6 @@ from leadcapture.vault import Vault
 CANCELLED = "merged"
 _NOT_LEFT = (MessageState.QUEUED, MessageState.CLAIMED, MessageState.HELD)
 _STOPPED = (MessageState.CANCELLED, MessageState.SUPPRESSED)
-_DEALT_WITH = ("answered", "call_logged", *Meeting, "status_changed", "follow_ups_cancelled")
 
 
 def keep_one_sequence(
@@ -120,61 +117,8 @@ def queue_again(
     # The release before did not note what was held: such a letter might go out now.
     if held is None or _was_dealt_with(session, merge):
         return Counter()
-    again = dict(_drafts(session, vault, settings, merge, now))
-    mail_domain = settings.mail_from.rpartition("@")[2]
-    enqueue(session, vault, mail_domain, again.values(), now)
-    for number, draft in again.items():
-        if why := held.get(str(number)):
-            fresh = session.scalars(select(Message).where(Message.ref == draft.ref)).one()
-            since = (MessageState.QUEUED,)
-            ledger.settle(session, fresh, MessageState.HELD, now, since=since, reason=why)
-    return Counter(draft.lead_id for draft in again.values() if draft.lead_id)
-
-
-def _drafts(
-    session: Session, vault: Vault, settings: Settings, merge: Merge, now: datetime
-) -> Iterator[tuple[int, Draft]]:
-    """The letters that go on, each beside the id of the one that it stands for."""
-    for letter in stopped_by(session, merge):
-        lead = session.get(Lead, letter.lead_id) if letter.lead_id else None
-        if lead is None or not _may_go_on(session, letter, lead, now):
-            continue
-        payload = open_payload(vault, letter)
-        yield (
-            letter.id,
-            Draft(
-                kind=MessageKind.FOLLOW_UP,
-                step=letter.step,
-                dedupe_key=f"again:{merge.ref}:{letter.ref}",
-                recipient=lead.email,
-                language=letter.language,
-                time_zone=lead.time_zone,
-                due_at=letter.due_at,
-                not_after=letter.not_after,
-                letter=payload["letter"],
-                packets=tuple(payload["packets"]),
-                values=readdressing.values_for(settings, payload["values"], lead.cap_hash),
-                lead_id=lead.id,
-                request_id=letter.request_id,
-                cap_hash=lead.cap_hash,
-            ),
-        )
-
-
-def _may_go_on(session: Session, letter: Message, lead: Lead, now: datetime) -> bool:
-    """As when it leaves, on its day; the same step may be on its way there since a new request."""
-    refusal = policy.refusal(session, letter, max(letter.due_at, now))
-    if refusal is not None and refusal.state is not MessageState.QUEUED:
-        return False
-    if not domain_of(lead.email) or stops.is_suppressed(session, lead.cap_hash, letter.kind):
-        return False
-    same = select(Message.id).where(
-        Message.cap_hash == lead.cap_hash,
-        Message.kind == MessageKind.FOLLOW_UP,
-        Message.step == letter.step,
-        Message.state.in_(OPEN_STATES),
-    )
-    return session.scalar(same.limit(1)) is None
+    stopped = stopped_by(session, merge)
+    return letters_again.queue_again(session, vault, settings, stopped, merge.ref, held, now)
 
 
 def _was_dealt_with(session: Session, merge: Merge) -> bool:
@@ -187,15 +131,12 @@ def _was_dealt_with(session: Session, merge: Merge) -> bool:
     since = session.execute(
         select(TimelineEntry.kind, TimelineEntry.facts).where(
             TimelineEntry.lead_id == merge.kept_id,
-            TimelineEntry.kind.in_(_DEALT_WITH),
+            TimelineEntry.kind.in_(letters_again.DEALT_WITH),
             # By their order: an answer's instant is when it was written, and it may be read later.
             TimelineEntry.id > merged.scalar_subquery(),
         )
     )
-    return any(
-        kind != "call_logged" or facts.get("outcome") == CallOutcome.REACHED
-        for kind, facts in since
-    )
+    return any(letters_again.has_dealt(kind, facts) for kind, facts in since)
 
 
 def _follow_ups(session: Session, lead_id: int) -> Sequence[int]:

@@ -58,11 +58,14 @@ def change_status(
     actor_id: int,
     now: datetime,
     reason: str = "",
+    among: int = 1,
 ) -> None:
     """Move the lead, say so on its timeline, and stop what the move makes needless.
 
     Every move means that a person has dealt with the lead: nobody waits any more and no
-    follow-up leaves. `MoveRefused` where the table forbids it, or a closing has no reason.
+    follow-up leaves. ``among`` is how many move at once: of many, nobody says that each was spoken
+    with, and reports count no answer. `MoveRefused` where the table forbids it, or a closing has
+    no reason.
     """
     # Two colleagues may press at once: the second sees where the first left the lead.
     hold_leads(session, lead.id)
@@ -86,5 +89,6 @@ def change_status(
             "to": status,
             "reason": lead.closed_reason,
             "follow_ups_cancelled": cancelled,
+            **({"among": among} if among > 1 else {}),
         },
     )

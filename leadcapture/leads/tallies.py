@@ -3,7 +3,9 @@
 Held and discarded requests do not count. A wait begins with the first request that nobody has
 answered. As everywhere (`leads.contact`, `leads.pipeline`) it ends when a person reaches them by
 telephone, writes to them, meets them or moves them along the pipeline, never with an automatic
-letter, and it is counted in opening time.
+letter, and it is counted in opening time. One that ends because the lead is closed, or moved
+among many at once, was not answered: it counts for no answer and against nobody. What was taken
+back since never was.
 """
 
 import hashlib
@@ -52,10 +54,11 @@ hour, language, channel]``.
 """
 
 # Part of the mark of what is kept: grows when a day is to be reckoned in another way.
-_EDITION = 2
+_EDITION = 3
 _COUNTED = (Screening.ACCEPTED, Screening.RELEASED)
 _AHEAD = (MessageState.QUEUED, MessageState.CLAIMED, MessageState.SENDING)
-_KINDS = ("status_changed", "call_logged", *Meeting)
+_KINDS = ("status_changed", "call_logged", *Meeting, "act_undone")
+_NOBODY = 0
 _STAGE_OF_STATUS: Mapping[str, int] = {
     LeadStatus.CONTACTED: 1,
     LeadStatus.BOOKED: 2,
@@ -164,12 +167,26 @@ def joined(stretches: Sequence[Stretch]) -> Sequence[Stretch]:
 
 @dataclass
 class _Life:
-    """What a day asks of one lead: its requests, who answered when, how far it has come."""
+    """What a day asks of one lead: its requests, who answered when, how far it has come.
+
+    ``answered_by`` is `_NOBODY` where a wait ended without an answer.
+    """
 
     requests: list[tuple[int, datetime]] = field(default_factory=list)
     answered_at: list[datetime] = field(default_factory=list)
     answered_by: list[int] = field(default_factory=list)
-    stage: int = 0
+    stages: list[tuple[datetime, int]] = field(default_factory=list)
+
+    @property
+    def stage(self) -> int:
+        return max((stage for _, stage in self.stages), default=0)
+
+    def take_back(self, at: datetime) -> None:
+        """Forget what an act of this instant said, since it was undone."""
+        kept = [n for n, answered in enumerate(self.answered_at) if answered != at]
+        self.answered_by = [self.answered_by[n] for n in kept]
+        self.answered_at = [self.answered_at[n] for n in kept]
+        self.stages = [told for told in self.stages if told[0] != at]
 
     def before(self, request_id: int) -> datetime | None:
         """When they last asked before this request; None where it is their first."""
@@ -231,6 +248,8 @@ class _Count:
                 # The wait that the request before began goes on.
                 return
         answer = life.answer_after(row.created_at)
+        if answer is not None and answer[1] == _NOBODY:
+            return
         took = opening.between(row.created_at, answer[0] if answer else now)
         is_late = took > reckoning.rules.target_of(row.channel)
         if answer is None and not is_late:
@@ -289,19 +308,24 @@ def _leads_of(session: Session, asked: Sequence[Any]) -> Mapping[int, _Life]:
             lives[lead_id].requests.append((request_id, at))
         for entry in session.execute(_entries(session, ids)):
             life = lives[entry.lead_id]
+            if entry.kind == "act_undone":
+                if entry.undid:
+                    life.take_back(datetime.fromisoformat(entry.undid))
+                continue
             stage = _stage_of(entry)
-            life.stage = max(life.stage, stage or 0)
+            life.stages.append((entry.at, stage or 0))
             if stage is not None and entry.actor_id is not None:
                 life.answered_at.append(entry.at)
-                life.answered_by.append(entry.actor_id)
+                life.answered_by.append(entry.actor_id if _is_answer(entry) else _NOBODY)
     return lives
 
 
 def _entries(session: Session, lead_ids: Sequence[int]) -> Any:
     entry = TimelineEntry
-    outcome, to = (entry.facts[name].as_string().label(name) for name in ("outcome", "to"))
+    names = ("outcome", "to", "among", "undid")
+    facts = (entry.facts[name].as_string().label(name) for name in names)
     return (
-        select(entry.lead_id, entry.at, entry.actor_id, entry.kind, outcome, to)
+        select(entry.lead_id, entry.at, entry.actor_id, entry.kind, *facts)
         .where(among(session, entry.lead_id, lead_ids), entry.kind.in_(_KINDS))
         .order_by(entry.lead_id, entry.at, entry.id)
     )
@@ -314,6 +338,11 @@ def _stage_of(entry: Any) -> int | None:
     if entry.kind == "call_logged" and entry.outcome != CallOutcome.REACHED:
         return None
     return 1
+
+
+def _is_answer(entry: Any) -> bool:
+    """Whether it says that a person had to do with this one; closing or moving many does not."""
+    return entry.kind != "status_changed" or not (entry.to == LeadStatus.CLOSED or entry.among)
 
 
 def _letters(session: Session, request_ids: Sequence[int]) -> Iterator[tuple[int, str, int]]:

@@ -3,7 +3,7 @@
 from contextvars import Context
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, func, literal_column, select
+from sqlalchemy import Engine, case, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from leadcapture.database import open_session
@@ -15,9 +15,12 @@ VIEWED = "lead_viewed"
 ALERT = "many_views"
 MANY = 200
 """More views of leads by one person in an hour are a reason to ask them (AB-09)."""
+LIST = "list"
+PAGE_COUNTS = 4
+"""As how many views a page of the list counts: it shows many names, of which few are read."""
 SITTING = timedelta(hours=1)
 # As a literal, so that PostgreSQL sees that the index of views alone will do.
-_IS_VIEW = AuditEntry.act == literal_column(f"'{VIEWED}'")
+IS_VIEW = AuditEntry.act == literal_column(f"'{VIEWED}'")
 
 
 def record_view(
@@ -28,10 +31,10 @@ def record_view(
     now: datetime,
     refreshes: bool = False,
 ) -> None:
-    """Write the view down, in a transaction of its own, before the page is made.
+    """Write the view of a lead, or of a page of the `LIST`, down before the page is made.
 
-    A page that only reads holds no lock to write on SQLite, so it cannot write this itself;
-    where this fails, nothing is shown. An open page that ``refreshes`` itself is one view for each
+    In a transaction of its own: a page that only reads holds no lock to write on SQLite. Where
+    this fails, nothing is shown. An open page that ``refreshes`` itself is one view for each
     `SITTING`; that it says so counts for nothing where no view is on record.
     """
     if refreshes and _is_on_record(session, actor_id, lead_ref, now):
@@ -42,7 +45,7 @@ def record_view(
 
 def _is_on_record(session: Session, actor_id: int, lead_ref: str, now: datetime) -> bool:
     known = select(AuditEntry.id).where(
-        _IS_VIEW,
+        IS_VIEW,
         AuditEntry.at > now - SITTING,
         AuditEntry.actor_id == actor_id,
         AuditEntry.subject == lead_ref,
@@ -57,12 +60,16 @@ def _record(engine: Engine, actor_id: int, lead_ref: str, now: datetime) -> None
 
 
 def watch_views(session: Session, now: datetime) -> None:
-    """Raise an alert about each person who opened more than `MANY` leads in the past hour."""
+    """Raise an alert about each person who opened more than `MANY` leads in the past hour.
+
+    A page of the list counts as `PAGE_COUNTS`.
+    """
+    weight = case((AuditEntry.subject == LIST, PAGE_COUNTS), else_=1)
     busy = (
         select(AuditEntry.actor_id)
-        .where(_IS_VIEW, AuditEntry.at > now - timedelta(hours=1))
+        .where(IS_VIEW, AuditEntry.at > now - timedelta(hours=1))
         .group_by(AuditEntry.actor_id)
-        .having(func.count() > MANY)
+        .having(func.sum(weight) > MANY)
     )
     for actor_id in session.scalars(busy).all():
         raise_alert(session, ALERT, str(actor_id), now)

@@ -7,7 +7,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union
 from sqlalchemy.orm import Session, joinedload
 
 from leadcapture.leads.clock import Rules, due_at
@@ -25,12 +25,17 @@ WISHES = {
 }
 
 
+# Ways to be reached that are no call, and that nobody has to be awake for.
+_WRITTEN = ("email", "whatsapp", "text")
+
+
 class Turn(enum.IntEnum):
-    """In which part of the queue somebody stands."""
+    """In which part of the queue somebody stands; whom no call reaches is written to."""
 
     NOW = 0
-    ASKED_LATER = 1
-    ASLEEP = 2
+    WRITE = 1
+    ASKED_LATER = 2
+    ASLEEP = 3
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,18 @@ class Queue:
     pages: int
 
 
-def call_queue(session: Session, rules: Rules, now: datetime, page: int = 1) -> Queue:
+def call_queue(
+    session: Session, rules: Rules, now: datetime, page: int = 1, most: int = COUNTED
+) -> Queue:
     """Those who wait for a person: who can be called now first, the least time left first.
 
-    Of the thousand who have waited longest. In each part come first those whom nobody has taken.
+    Then those to write to, and those to be called at another time.
+
+    In each part come first those whom nobody has taken. Of more than ``most``: the
+    half that has waited longest and the half that asked last, so that nobody whose clock runs is
+    hidden by those whom nobody could reach.
     """
-    placed = _in_order(session, rules, now)
+    placed = _in_order(session, rules, now, most)
     pages = max(-(-len(placed) // SHOWN), 1)
     page = min(max(page, 1), pages)
     shown = placed[(page - 1) * SHOWN : page * SHOWN]
@@ -147,20 +158,25 @@ class _Days:
         return self._known[zone]
 
 
-def _in_order(session: Session, rules: Rules, now: datetime) -> list[_Place]:
-    """The thousand who have waited longest, in the order in which they should be called."""
+def _in_order(session: Session, rules: Rules, now: datetime, most: int = COUNTED) -> list[_Place]:
+    """Those who wait, in the order in which they should be called."""
+    waits = select(Lead.id).where(Lead.waiting_since.is_not(None), Lead.status.not_in(UNLISTED))
+    longest = waits.order_by(Lead.waiting_since, Lead.id).limit(most // 2)
+    latest = waits.order_by(Lead.waiting_since.desc(), Lead.id.desc()).limit(most // 2)
+    either = union(*(select(half.subquery().c.id) for half in (longest, latest))).subquery()
     rows = session.execute(
         select(
             Lead.id,
             Lead.waiting_since,
             Lead.first_response_due_at,
             Lead.time_zone,
+            Lead.phone,
+            Lead.contact_by,
             Lead.contact_time,
             Lead.owner_id,
         )
+        .join(either, either.c.id == Lead.id)
         .where(Lead.waiting_since.is_not(None), Lead.status.not_in(UNLISTED))
-        .order_by(Lead.waiting_since, Lead.id)
-        .limit(COUNTED)
     ).all()
     days = _Days(now, rules.hours.zone)
     placed = sorted((_place(row, rules, days) for row in rows), key=lambda one: one[0])
@@ -170,7 +186,10 @@ def _in_order(session: Session, rules: Rules, now: datetime) -> list[_Place]:
 def _place(row: Any, rules: Rules, days: _Days) -> tuple[tuple[Any, ...], _Place]:
     due = row.first_response_due_at or due_at(row.waiting_since, rules.hours, rules.target)
     callable_at, local = days.of(row.time_zone)
-    turn = _turn(row.contact_time, callable_at, local, days.now)
+    if not row.phone or row.contact_by in _WRITTEN:
+        turn = Turn.WRITE
+    else:
+        turn = _turn(row.contact_time, callable_at, local, days.now)
     place = _Place(row.id, due, turn, callable_at, row.owner_id)
     return (turn, row.owner_id is not None, due, row.id), place
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
-from leadcapture.leads import assignment, reminders
+from leadcapture.leads import assignment, reminders, watched
 from leadcapture.leads.clock import Rules, clock_columns, read_rules
 from leadcapture.leads.staff_letters import values_about
 from leadcapture.leads.waiting import latest_requests
@@ -43,6 +43,7 @@ class ResponseWatch:
         self._warn(session, rules, now)
         close_answered(session, now)
         reminders.remind_owners(session, self.settings, self.vault, now)
+        watched.tell_administrators(session, self.settings, self.vault, now)
 
     def _warn(self, session: Session, rules: Rules, now: datetime) -> None:
         late = session.scalars(

@@ -33,7 +33,7 @@ def raise_alert(
     raised = session.execute(
         statement.on_conflict_do_update(
             index_elements=["dedupe_key"],
-            set_={"done_at": None, "due_at": now},
+            set_={"done_at": None, "due_at": now, "reminded_at": None},
             where=Task.done_at.is_not(None),
         ).returning(Task.id)
     )

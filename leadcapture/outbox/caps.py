@@ -38,6 +38,10 @@ _MAY_HAVE_LEFT = or_(
     Message.state.in_((MessageState.SENT, MessageState.SENDING, MessageState.UNCERTAIN)),
     Message.doubts > 0,
 )
+_STOPPED = (MessageState.CANCELLED, MessageState.SUPPRESSED)
+_IS_PACKET = Message.kind.in_(PACKETS)
+IS_HELD_PACKET = and_(_IS_PACKET, Message.state == MessageState.HELD)
+IS_PACKET_THAT_LEFT = and_(_IS_PACKET, _MAY_HAVE_LEFT, Message.state != MessageState.HELD)
 
 
 def turn_of(cap_hash: ColumnElement[str]) -> Function[Any]:
@@ -60,8 +64,8 @@ def is_packet_since(since: ColumnElement[datetime] | datetime) -> ColumnElement[
     It counts from its state's time: the relay may have been away for days after it was queued.
     """
     return and_(
-        Message.kind.in_(PACKETS),
-        Message.state.not_in((MessageState.CANCELLED, MessageState.SUPPRESSED)),
+        _IS_PACKET,
+        or_(Message.state.not_in(_STOPPED), Message.doubts > 0),
         or_(Message.state_at > since, _IS_ON_ITS_WAY),
     )
 

@@ -19,6 +19,7 @@ from leadcapture.outbox.queue import new_ref
 
 DOUBT_WAITS = timedelta(minutes=30)
 STAFF_TOLD_AFTER = timedelta(hours=4)
+_STOPS = ("letter_held", "letter_uncertain")
 
 
 def settle(
@@ -152,14 +153,23 @@ def resolve_doubts(session: Session, now: datetime, resend: Sequence[str]) -> in
     return len(waiting)
 
 
-def settle_by_evidence(session: Session, message: Message, now: datetime, source: str) -> bool:
-    """Count a message in doubt as sent, since ``source`` shows it; False where it is in none."""
+def settle_by_evidence(
+    session: Session,
+    message: Message,
+    now: datetime,
+    source: str,
+    since: MessageState = MessageState.UNCERTAIN,
+) -> bool:
+    """Count a message in doubt as sent, since ``source`` shows it; False where it is in none.
+
+    Only a person settles what is held after its second doubt.
+    """
     return settle(
         session,
         message,
         MessageState.SENT,
         now,
-        since=(MessageState.UNCERTAIN,),
+        since=(since,),
         reason=f"evidence_{source}",
         sent_at=message.state_at,
     )
@@ -229,9 +239,13 @@ def note_attempt(
 
 
 def ask_staff(session: Session, message: Message, kind: str, now: datetime) -> None:
-    """Give staff one task about this message, however often it comes up."""
+    """Give staff one task about this message, however often it comes up.
+
+    A letter that stops again after a person had it tried again asks again.
+    """
     key = f"{kind}:{message.ref}"
-    if session.scalar(select(Task.id).where(Task.dedupe_key == key)) is None:
+    task = session.scalar(select(Task).where(Task.dedupe_key == key))
+    if task is None:
         session.add(
             Task(
                 ref=new_ref(),
@@ -243,6 +257,8 @@ def ask_staff(session: Session, message: Message, kind: str, now: datetime) -> N
                 created_at=now,
             )
         )
+    elif task.done_at is not None and kind in _STOPS:
+        task.done_at, task.due_at = None, now
 
 
 def _swap(

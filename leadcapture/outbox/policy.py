@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from leadcapture.models import (
@@ -78,21 +78,29 @@ def _agreed_to_follow_ups(session: Session, lead_id: int) -> bool:
 def _cap_refusal(session: Session, message: Message, lead: Lead, now: datetime) -> Refusal | None:
     """Per address over all kinds and leads, and less for one that nobody has confirmed.
 
-    A packet that is held counts however old it is: a follow-up does not go before it.
+    There a follow-up does not go before a packet that is held, however old that is; once another
+    packet has left since, the held one no longer stands before it.
     """
     day, month = now - caps.DAY, now - caps.MONTH
-    is_held = and_(Message.kind.in_(caps.PACKETS), Message.state == MessageState.HELD)
     counted = select(
         func.count().filter(caps.is_follow_up_since(day)),
         func.count().filter(caps.is_follow_up_since(month)),
-        func.count().filter(or_(caps.is_letter_since(day), is_held)),
-        func.count().filter(or_(caps.is_letter_since(month), is_held)),
+        func.count().filter(caps.is_letter_since(day)),
+        func.count().filter(caps.is_letter_since(month)),
+        func.max(Message.state_at).filter(caps.IS_HELD_PACKET),
+        func.max(Message.state_at).filter(caps.IS_PACKET_THAT_LEFT),
     ).where(Message.cap_hash == message.cap_hash, Message.id != message.id)
-    follow_ups_in_day, follow_ups_in_month, in_day, in_month = session.execute(counted).one()
+    follow_ups_in_day, follow_ups_in_month, in_day, in_month, held_at, left_at = session.execute(
+        counted
+    ).one()
     if follow_ups_in_day >= caps.FOLLOW_UPS.daily:
         return Refusal(MessageState.SUPPRESSED, "capped_daily")
     if follow_ups_in_month >= caps.FOLLOW_UPS.monthly:
         return Refusal(MessageState.SUPPRESSED, "capped_monthly")
-    if lead.confirmed_at is None and caps.UNCONFIRMED.is_reached(in_day, in_month):
+    if lead.confirmed_at is not None:
+        return None
+    if held_at is not None and (left_at is None or left_at < held_at):
+        return Refusal(MessageState.SUPPRESSED, "packet_held")
+    if caps.UNCONFIRMED.is_reached(in_day, in_month):
         return Refusal(MessageState.SUPPRESSED, "capped_unconfirmed")
     return None

@@ -32,6 +32,7 @@ from leadcapture.settings import load
 from tests.clock import Clock
 from tests.compiled import CompiledStatements
 from tests.people import LETTER_VALUES, a_lead, a_request, test_vault
+from tests.proofs.held import try_held_again
 from tests.proofs.relay_script import TAKES, Answer, Copy, ScriptedRelay
 from tests.proofs.state_table import FINAL, LEASED, Standing, fault_of_move
 from tests.proofs.stepping import Stepper
@@ -183,15 +184,8 @@ class World:
         self._cancelled.append((self._steps, lead_id))
 
     def release(self) -> None:
-        """A person releases whatever is held."""
-
-        def release(session: Session) -> None:
-            for message in session.scalars(
-                select(Message).where(Message.state == MessageState.HELD)
-            ):
-                ledger.release(session, message, self.clock.now)
-
-        self._do(release)
+        """A person has whatever is held tried again, or ends it."""
+        self._do(lambda session: try_held_again(session, self.actor_id, self.clock.now))
 
     def hold_queue(self) -> None:
         """Somebody pauses the outbox."""

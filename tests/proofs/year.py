@@ -26,6 +26,7 @@ from tests.people import test_vault
 from tests.post_office import Letter, PostOffice
 from tests.proofs.clinic_year import NEW_YEAR, NO_SUCH_MAILBOX, Clinic, Happening, draw_year
 from tests.proofs.finding import Finding
+from tests.proofs.held import try_held_again
 from tests.proofs.stepping import Stepper
 from tests.proofs.year_ledger import Taken, faults_of_year
 from tests.served import service_environ
@@ -160,9 +161,7 @@ class Year:
 
     def _look_in(self, session: Session) -> None:
         gates.open_gate(session, gates.QUEUE)
-        held = select(Message).where(Message.state == MessageState.HELD)
-        for message in session.scalars(held):
-            ledger.release(session, message, self.clock.now)
+        try_held_again(session, self.clinic.actor_id, self.clock.now)
 
     def _take(self, letter: Letter) -> None:
         header = letter.wire.partition(b"\r\n\r\n")[0]

@@ -4,7 +4,7 @@ from leadcapture.dashboard.words.details import CHOICE, FIELD, field_value, save
 from leadcapture.dashboard.words.events import happened
 from leadcapture.dashboard.words.exports import EXPORT_COLUMN, EXPORT_STATE
 from leadcapture.dashboard.words.forms import sent_field, sent_value
-from leadcapture.dashboard.words.reasons import HELD_REQUEST, REASON, TASK, why
+from leadcapture.dashboard.words.reasons import HELD_REQUEST, REASON, TASK, alert, why
 from leadcapture.dashboard.words.settings import (
     FORM_PART,
     NOTICE,
@@ -60,6 +60,7 @@ __all__ = [
     "TAG_COLOR",
     "TASK",
     "WAY",
+    "alert",
     "field_value",
     "happened",
     "letter_name",

@@ -57,6 +57,8 @@ def happened(entry: TimelineEntry) -> str:
             return str(gettext("Answered by email")) + _cancelled(facts)
         case "letter_skipped" | "letter_paused" | "letter_resumed" | "letter_hastened":
             return _letter(entry.kind, facts)
+        case "letter_tried_again" | "letter_arrived" | "letter_ended":
+            return _stuck_letter(entry.kind, facts)
         case "follow_ups_cancelled":
             return str(gettext("Cancelled the follow-ups")) + _cancelled(facts)
     return of(_HAPPENED, entry.kind)
@@ -73,6 +75,8 @@ _REQUESTED: Mapping[str, LazyString] = {
 _HAPPENED: Mapping[str, LazyString] = {
     "request_released": lazy_gettext("Released the held request"),
     "request_discarded": lazy_gettext("Discarded the held request"),
+    "request_held_again": lazy_gettext("Took back that the request was discarded"),
+    "letter_unskipped": lazy_gettext("Took back that a letter was skipped"),
     "address_confirmed": lazy_gettext("Confirmed their email address"),
     "address_given": lazy_gettext("Took down their address"),
     "packet_link_asked": lazy_gettext("Asked for a new link to the packet"),
@@ -96,8 +100,7 @@ _HAPPENED: Mapping[str, LazyString] = {
 
 
 def _letter(kind: str, facts: Mapping[str, object]) -> str:
-    step = step_of(str(facts.get("step", "")))
-    letter = of(LETTER, str(facts.get("letter", ""))) + (f" · {step}" if step else "")
+    letter = _name(facts)
     match kind:
         case "letter_skipped":
             return str(gettext("Skipped: %(letter)s", letter=letter))
@@ -106,6 +109,21 @@ def _letter(kind: str, facts: Mapping[str, object]) -> str:
         case "letter_resumed":
             return str(gettext("Resumed: %(letter)s", letter=letter))
     return str(gettext("Sent early: %(letter)s", letter=letter))
+
+
+def _name(facts: Mapping[str, object]) -> str:
+    step = step_of(str(facts.get("step", "")))
+    return of(LETTER, str(facts.get("letter", ""))) + (f" · {step}" if step else "")
+
+
+def _stuck_letter(kind: str, facts: Mapping[str, object]) -> str:
+    letter = _name(facts)
+    match kind:
+        case "letter_tried_again":
+            return str(gettext("Had it tried again: %(letter)s", letter=letter))
+        case "letter_arrived":
+            return str(gettext("Knows that it arrived: %(letter)s", letter=letter))
+    return str(gettext("Ended it: %(letter)s", letter=letter))
 
 
 def _assigned(facts: Mapping[str, object]) -> str:
@@ -128,9 +146,11 @@ def _moved(facts: Mapping[str, object]) -> str:
 
 
 def _undone(facts: Mapping[str, object]) -> str:
+    status = of(STATUS, str(facts.get("back_to", "")))
+    if facts.get("act") == "contact":
+        return str(gettext("Took back what was logged: back to %(status)s", status=status))
     if facts.get("act") != "move":
         return str(gettext("Undid the last change"))
-    status = of(STATUS, str(facts.get("back_to", "")))
     return str(gettext("Undid the move: back to %(status)s", status=status))
 
 

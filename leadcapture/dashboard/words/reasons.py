@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from flask_babel import LazyString, gettext, lazy_gettext
 
+from leadcapture.leads.watched import Watched
+
 HELD_REQUEST: Mapping[str, LazyString] = {
     "honeypot": lazy_gettext("Looks like a robot: it filled in a field that people cannot see."),
     "too_fast": lazy_gettext("Looks like a robot: the form was sent within seconds."),
@@ -107,8 +109,8 @@ TASK: Mapping[str, LazyString] = {
 
 REASON: Mapping[str, LazyString] = {
     "unknown_kind": lazy_gettext(
-        "A newer version of this service wrote it, and this one does not know it. It can go out "
-        "when the newer version runs again."
+        "A newer version of this service wrote it, and this one does not know it. When the "
+        "newer version runs again, it can be tried again here."
     ),
     "restored_copy": lazy_gettext("This database may be a restored or cloned copy."),
     "nonsense": lazy_gettext("The mail server answered several times with nothing sensible."),
@@ -125,7 +127,8 @@ REASON: Mapping[str, LazyString] = {
         "write or call in person."
     ),
     "differs_from_first_copy": lazy_gettext(
-        "A second copy would have differed from the first, so it was kept back."
+        "A second copy would have differed from the first, so it was kept back. Ask "
+        "whether the first arrived; if not, send the packet again."
     ),
     "bounced": lazy_gettext("The letter came back: the mailbox does not take it."),
     "released": lazy_gettext("A colleague let it go out."),
@@ -155,6 +158,9 @@ REASON: Mapping[str, LazyString] = {
     ),
     "evidence_relay_log": lazy_gettext(
         "The line broke at the end, but our mail server's log shows that it took the letter."
+    ),
+    "evidence_staff": lazy_gettext(
+        "The line broke at the end, but a colleague knows that it arrived."
     ),
     "evidence_report": lazy_gettext("The line broke at the end, but a report shows that it left."),
     "evidence_answer": lazy_gettext(
@@ -186,6 +192,7 @@ REASON: Mapping[str, LazyString] = {
     "status_closed": lazy_gettext("The lead was closed."),
     "capped_daily": lazy_gettext("One follow-up a day is the most that an address gets."),
     "capped_monthly": lazy_gettext("Five follow-ups a month are the most that an address gets."),
+    "packet_held": lazy_gettext("The packet itself was still held, so no reminder of it went out."),
     "capped_unconfirmed": lazy_gettext("Nobody has confirmed this address; three letters are all."),
 }
 
@@ -207,6 +214,30 @@ _REFUSED_BY_STATUS: Mapping[str, LazyString] = {
     "4.2.2": lazy_gettext("The recipient's mailbox is full."),
     "5.7": lazy_gettext("The recipient's mail server refuses letters like ours."),
 }
+
+
+def alert(kind: str, watched: Watched | None) -> str:
+    """What an alert says: whom it is about and how many leads, where it is about a colleague."""
+    if watched is None:
+        return str(TASK.get(kind, kind))
+    if kind == "leads_exported":
+        return str(
+            gettext(
+                "%(name)s exported leads: %(count)s. Ask them if you did not expect it; Reports → "
+                "Exports says which.",
+                name=watched.name,
+                count=f"{watched.leads:,}",
+            )
+        )
+    return str(
+        gettext(
+            "%(name)s opened very many leads: %(leads)s, and %(pages)s pages of the list. Ask "
+            "them what it was for.",
+            name=watched.name,
+            leads=f"{watched.leads:,}",
+            pages=f"{watched.pages:,}",
+        )
+    )
 
 
 def why(reason: str) -> str:
