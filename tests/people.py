@@ -48,7 +48,7 @@ CONDITIONS = ("osteoarthritis",)
 PASSWORD = "seven herons over slow water"
 
 LETTER_VALUES = {
-    "greeting": "Dear Janet,",
+    "greeting": "Hello Janet,",
     "first_name": "Janet",
     "clinic_name": "Cellebration Wellness",
     "clinic_phone": "(858) 258-5090",
