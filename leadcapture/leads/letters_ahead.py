@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from leadcapture.leads import timeline
 from leadcapture.leads.follow_ups import KEEPS
 from leadcapture.models import Message, MessageKind, MessageState
-from leadcapture.outbox import audit, hours, ledger, policy
+from leadcapture.outbox import audit, caps, hours, ledger, policy
 
 PAUSED = "paused"
 _UNCLAIMED = (MessageState.QUEUED, MessageState.CLAIMED)
@@ -148,4 +148,5 @@ def _soonest(message: Message, now: datetime) -> datetime:
 
 def _kept_until(message: Message, leaves_at: datetime) -> datetime | None:
     """What a person lets go after its time is as fresh then as one that was never kept back."""
-    return message.not_after and max(message.not_after, leaves_at + KEEPS)
+    keeps = ledger.PACKET_KEPT if message.kind in caps.PACKETS else KEEPS
+    return message.not_after and max(message.not_after, leaves_at + keeps)
