@@ -12,9 +12,11 @@ from typing import Any
 from flask import Flask, Response, abort, current_app, request, url_for
 
 from leadcapture import database
+from leadcapture.readiness import Probe
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
+PROBE = "leadcapture.probe"
 _ADDRESSES = "leadcapture.addresses"
 _ANY_REF = "-any-ref-"
 _REF = re.compile(r"[A-Za-z0-9_-]+").fullmatch
@@ -48,6 +50,12 @@ def settings() -> Settings:
 
 def vault() -> Vault:
     return house().vault
+
+
+def probe() -> Probe:
+    """What asks for this process whether all is ready, and notices where no scheduler runs."""
+    found: Probe = current_app.extensions[PROBE]
+    return found
 
 
 def now() -> datetime:

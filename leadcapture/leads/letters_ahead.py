@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from leadcapture.leads import letters_again, timeline
 from leadcapture.leads.follow_ups import KEEPS
 from leadcapture.models import Message, MessageKind, MessageState, TimelineEntry
-from leadcapture.outbox import audit, hours, ledger, policy
+from leadcapture.outbox import audit, caps, hours, ledger, policy
 from leadcapture.outbox.holding import hold_leads
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
@@ -90,8 +90,15 @@ def unskip(
         return False
     audit.record(session, actor_id, Act.UNSKIP, message.ref, now)
     facts = {"letter": message.kind, "step": message.step}
-    about = {"actor_id": actor_id, "message_id": message.id}
-    timeline.record(session, message.lead_id, Act.UNSKIP, now, facts=facts, **about)
+    timeline.record(
+        session,
+        message.lead_id,
+        Act.UNSKIP,
+        now,
+        actor_id=actor_id,
+        message_id=message.id,
+        facts=facts,
+    )
     return True
 
 
@@ -182,4 +189,5 @@ def _soonest(message: Message, now: datetime) -> datetime:
 
 def _kept_until(message: Message, leaves_at: datetime) -> datetime | None:
     """What a person lets go after its time is as fresh then as one that was never kept back."""
-    return message.not_after and max(message.not_after, leaves_at + KEEPS)
+    keeps = ledger.PACKET_KEPT if message.kind in caps.PACKETS else KEEPS
+    return message.not_after and max(message.not_after, leaves_at + keeps)
