@@ -27,7 +27,8 @@
   const show = (html) => {
     const page = new DOMParser().parseFromString(html, "text/html");
     const main = page.querySelector("main");
-    if (!main) return false;
+    // A page without the form, whoever's it is, would take what was typed with it.
+    if (!main?.querySelector("[data-request]")) return false;
     document.title = page.title;
     document.querySelector("main").replaceWith(main);
     guessTimeZone();
@@ -46,7 +47,8 @@
     });
     const html = await response.text();
     clearTimeout(patience);
-    if (response.redirected && response.ok) {
+    // Who is sent on was received, even where the page there fails just now.
+    if (response.redirected) {
       location.assign(response.url);
       return true;
     }
