@@ -6,11 +6,11 @@ from flask import Flask, Response, current_app, render_template, request, url_fo
 from flask_babel import gettext as _
 
 from leadcapture import places
-from leadcapture.database import db, once_more, open_session
+from leadcapture.database import db, once_more, open_session, reading
 from leadcapture.errors import log_failure
 from leadcapture.intake import touch
+from leadcapture.intake.coming_again import find_receipt, receive_form
 from leadcapture.intake.consent_texts import current_text
-from leadcapture.intake.receive import find_receipt, receive
 from leadcapture.intake.submission import Received, Submission
 from leadcapture.languages import speak
 from leadcapture.limits import seconds_to_wait
@@ -53,15 +53,23 @@ def receive_request(language: str) -> Response:
     language = speak(language or typed.fields.get("lang", ""))
     form = RequestForm(typed.fields)
     wait = seconds_to_wait("form", settings().form_limit)
+    token = form.posted_token
+    if token is not None and not typed.is_cut and (wait or token.is_expired(now())):
+        # What was taken already is told its receipt, however late or often it asks.
+        try:
+            submission = submission_of(form, token, language, request.path, {})
+            known = once_more(lambda: _known(submission))
+        except Exception as failure:
+            log_failure(failure)
+            # With this very token: whether it made a request is still to be found out.
+            form.token.current_token = form.token.data
+            return _too_often(form, wait) if wait else _not_saved(form)
+        if known is not None:
+            return _thanks(known)
     if wait:
         return _too_often(form, wait)
     if typed.is_cut:
         return _too_large(form, typed)
-    token = form.posted_token
-    if token is not None and token.is_expired(now()):
-        known = find_receipt(db.session(), token.id)
-        if known is not None:
-            return _thanks(known)
     if not form.validate():
         return _with_errors(form)
     assert token is not None
@@ -75,11 +83,16 @@ def receive_request(language: str) -> Response:
     return _thanks(received.receipt)
 
 
+def _known(submission: Submission) -> str | None:
+    with reading(), open_session(db.engine) as session:
+        return find_receipt(session, vault(), submission)
+
+
 def _keep(submission: Submission) -> Received:
     # A session of its own for each try: the one before may have ended half-way, or even committed
     # unseen. The token makes a repetition the same request.
     with open_session(db.engine) as session:
-        received = receive(session, vault(), settings(), submission, now())
+        received = receive_form(session, vault(), settings(), submission, now())
         session.commit()
     return received
 
