@@ -44,8 +44,8 @@ def site(front: Front, settings: Settings, bound_socket: socket.socket) -> Itera
     thread.join(5)
 
 
-def fill_in(page: Page) -> None:
-    page.goto("/en")
+def fill_in(page: Page, language: str = "en") -> None:
+    page.goto(f"/{language}")
     page.fill("#full_name", NAME)
     page.fill("#email", EMAIL)
     page.check("#conditions-1")
@@ -133,3 +133,53 @@ def test_who_was_received_goes_to_the_thanks_even_where_these_fail(
     front.let_go()
     page.reload()
     assert page.get_by_role("heading", level=1).is_visible()
+
+
+@pytest.mark.parametrize(
+    ("language", "button", "words"),
+    [
+        ("en", "Send me the packet", "yours has 70,000"),
+        ("es", "Enviarme el paquete", "el suyo tiene 70,000"),
+    ],
+)
+def test_a_message_that_is_too_long_is_told_of_before_it_is_sent(
+    page: Page, session: Session, language: str, button: str, words: str
+) -> None:
+    """AX-03, WS-11: nothing leaves the form, and nothing in it is touched."""
+    fill_in(page, language)
+    page.check("#consent_follow_ups")
+    page.fill("#message", "m" * 70_000)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
+    page.get_by_role("button", name=button).click()
+
+    assert words in page.inner_text(".trouble")
+    assert page.evaluate("document.activeElement.className") == "trouble"
+    assert_accessible(page)
+    assert page.input_value("#message") == "m" * 70_000
+    assert page.is_checked("#consent_follow_ups")
+    assert sent == []
+    page.fill("#message", "🦋" * 5000)
+    page.get_by_role("button", name=button).click()
+    page.wait_for_url("**/thanks/*")
+    assert len(receipts(session)) == 1
+
+
+@pytest.mark.parametrize("page_choices", [{"java_script_enabled": False}])
+def test_without_script_a_message_that_is_too_long_takes_nothing_else_with_it(
+    page: Page, session: Session
+) -> None:
+    """AX-03, AX-08."""
+    fill_in(page)
+    page.check("#consent_follow_ups")
+    page.fill("#message", "m" * 70_000)
+    press(page)
+    page.wait_for_selector("#error-summary")
+
+    assert len(page.input_value("#message")) > 60_000
+    assert page.is_checked("#consent_health")
+    assert page.is_checked("#consent_follow_ups")
+    page.fill("#message", MESSAGE)
+    press(page)
+    page.wait_for_url("**/thanks/*")
+    assert len(receipts(session)) == 1

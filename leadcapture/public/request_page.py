@@ -19,7 +19,7 @@ from leadcapture.public.blank_form import HOLE, BlankForms
 from leadcapture.public.blueprint import blueprint
 from leadcapture.public.form import RequestForm, submission_of
 from leadcapture.public.texts import current_words
-from leadcapture.public.typed import MAX_MESSAGE, Typed, read_typed
+from leadcapture.public.typed import MAX_BYTES, MAX_MESSAGE, read_typed
 from leadcapture.web import now, settings, vault
 
 TOUCH_COOKIE = "touch"
@@ -69,7 +69,7 @@ def receive_request(language: str) -> Response:
     if wait:
         return _too_often(form, wait)
     if typed.is_cut:
-        return _too_large(form, typed)
+        return _too_large(form)
     if not form.validate():
         return _with_errors(form)
     assert token is not None
@@ -122,6 +122,7 @@ def _draw(form: RequestForm, title: str = "", sentence: str = "") -> str:
         time_zones=list(places.time_zones()),
         action=url_for("public.receive_request", language=language),
         max_message=MAX_MESSAGE,
+        max_bytes=MAX_BYTES,
     )
 
 
@@ -142,17 +143,19 @@ def _with_errors(form: RequestForm) -> Response:
     return _again(form, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-def _too_large(form: RequestForm, typed: Typed) -> Response:
+def _too_large(form: RequestForm) -> Response:
+    read = len(form.message.data)
     return _again(
         form,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         _("That was more than we can take in"),
         _(
-            "We kept the first %(number)s characters of your message. "
-            "Please look through it and send it again, or call us.",
+            "We could read the first %(read)s characters of your message; it may have up to "
+            "%(number)s. Please shorten it and send it again, or call us.",
+            read=f"{read:,}",
             number=f"{MAX_MESSAGE:,}",
         )
-        if typed.fields
+        if read > MAX_MESSAGE
         else _("Please shorten what you wrote and send it again, or call us."),
     )
 
