@@ -46,7 +46,11 @@ def test_secrets_are_in_no_log_no_command_line_no_page_and_no_row(
     with a_service(tmp_path, database_url, office.port, **CANARIES) as service:
         web = service.start_web(workers=1)
         scheduler = service.start_scheduler()
-        until(lambda: not answers(service.port, "/readyz") and scheduler.log, what="a complaint")
+        until(
+            lambda: not answers(service.port, "/readyz") and scheduler.log,
+            within=60,
+            what="a complaint",
+        )
         pages = [*_ask_for_errors(service)]
         lines = [
             " ".join(process.cmdline())
