@@ -26,7 +26,6 @@ from tests.markup import Lookout, open_lookout
 from tests.pages import Page
 from tests.people import a_staff_member, typed_form
 from tests.post_office import Letter, PostOffice
-from tests.visitors import sign_in_for_cookie
 
 # So many stand on the pages at once; what is on the second page of a list nobody would look at.
 AT_ONCE = 25
@@ -51,8 +50,8 @@ class Smuggler:
             with self.app.app_context():
                 staff = a_staff_member(session, "admin", name=f"Ana {payloads[0]}"[:80])
             session.commit()
-            cookie, _ = sign_in_for_cookie(self.app, self.site, staff.email)
-            with open_lookout(browser, self.site, cookie) as lookout:
+            with open_lookout(browser, self.site) as lookout:
+                lookout.sign_in(staff.email)
                 for start in range(0, len(payloads), AT_ONCE):
                     self._send(session, staff, lookout, payloads[start : start + AT_ONCE])
                     self._look_round(session, lookout)
@@ -113,7 +112,8 @@ class Smuggler:
         refs = session.scalars(select(Lead.ref).where(Lead.status == LeadStatus.NEW)).all()
         session.commit()
         for path in (*pages, *(f"/desk/leads/{ref}" for ref in refs)):
-            if "/file" not in path and "calendar" not in path:
+            # A table of the reports is a file, not a page.
+            if not path.startswith("/desk/reports/table"):
                 lookout.visit(path)
         for letter in self._letters():
             for part in message_from_bytes(letter.content, policy=policy.default).walk():

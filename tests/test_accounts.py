@@ -155,6 +155,7 @@ def test_passwords_of_15_to_128_characters_do(length: int) -> None:
 
 
 def test_a_password_is_kept_as_argon2id_with_the_promised_costs(rosa: Staff) -> None:
+    """AU-01."""
     kept = re.match(r"\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$", rosa.password or "")
     assert kept is not None
     assert int(kept[1]) >= 19_456
@@ -164,6 +165,7 @@ def test_a_password_is_kept_as_argon2id_with_the_promised_costs(rosa: Staff) -> 
 def test_an_older_hash_is_upgraded_at_the_next_sign_in(
     client: Visitor, session: Session, rosa: Staff
 ) -> None:
+    """AU-01."""
     from argon2 import PasswordHasher
 
     rosa.password = PasswordHasher(time_cost=1, memory_cost=8_192, parallelism=1).hash(PASSWORD)

@@ -253,7 +253,6 @@ def test_five_thousand_characters_are_counted_as_people_count_them(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_no_form_of_any_words_is_a_failure_of_ours(client: Visitor, fields: dict[str, str]) -> None:
     """WS-12."""
     data = urlencode({name: text.encode("utf-8", "replace") for name, text in fields.items()})

@@ -1,5 +1,6 @@
 """The pages for patients in a real browser: by anybody, on anything, in any state."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,19 +8,18 @@ from playwright.sync_api import Page
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from leadcapture.models import Lead, Message
+from leadcapture.models import Lead, Message, MessageState
 from leadcapture.outbox import links
 from leadcapture.settings import Settings
 from tests.chromium import assert_accessible, each_look
-from tests.people import EMAIL, MESSAGE, NAME, PHONE_TYPED
+from tests.clock import Clock
+from tests.people import EMAIL, MESSAGE, NAME, PHONE_TYPED, a_message, a_request
 
 WITHOUT_SCRIPT = {"java_script_enabled": False}
 
 
-@pytest.fixture
-def database_kind() -> str:
-    """What a browser sees hangs on no database; one is enough."""
-    return "sqlite"
+# What a browser makes of a page hangs on no database; what it brings about there is tried on both.
+LOOKS_ALONE = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 
 def fill_in(page: Page, **but: str) -> None:
@@ -39,6 +39,7 @@ def is_reflowed(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
 
+@LOOKS_ALONE
 def test_every_state_of_every_page_is_accessible(
     page: Page, session: Session, settings: Settings
 ) -> None:
@@ -75,6 +76,7 @@ def test_every_state_of_every_page_is_accessible(
     check()
 
 
+@LOOKS_ALONE
 def test_the_form_is_done_by_keyboard_alone(page: Page) -> None:
     """AX-02: in at most 25 key actions, the focus always to be seen."""
     page.goto("/en")
@@ -108,6 +110,109 @@ def test_the_form_is_done_by_keyboard_alone(page: Page) -> None:
     assert keys <= 25
 
 
+# The indicator's colour against what lies around it (WCAG 1.4.11), and whether the middle of the
+# focused element is its own (2.4.11). A pixel's colour is asked by painting it: it may be named in
+# any way that CSS knows.
+_FOCUS = """() => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const paint = colours => {
+    canvas.clearRect(0, 0, 1, 1);
+    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    .reduce((sum, v, at) => sum + v * [.2126, .7152, .0722][at], 0);
+  const focused = document.activeElement, style = getComputedStyle(focused), around = [];
+  for (let one = focused.parentElement; one; one = one.parentElement)
+    around.unshift(getComputedStyle(one).backgroundColor);
+  const [low, high] = [paint(around), paint([...around, style.outlineColor])]
+    .map(light).sort((a, b) => a - b);
+  const box = focused.getBoundingClientRect();
+  const points = [.5, .1, .9].map(part => [box.x + box.width * part, box.y + box.height / 2]);
+  const shown = points.filter(([x, y]) => {
+    const top = document.elementFromPoint(x, y);
+    return top && (focused.contains(top) || top.contains(focused));
+  });
+  return {
+    name: focused.id || focused.outerHTML.slice(0, 60),
+    drawn: style.outlineStyle !== 'none' ? parseFloat(style.outlineWidth) : 0,
+    contrast: (high + .05) / (low + .05),
+    // What is outside of the window is nowhere to be found either.
+    covered: shown.length < points.length,
+  };
+}"""
+
+
+@LOOKS_ALONE
+@pytest.mark.parametrize(
+    "page_choices",
+    [
+        {"color_scheme": scheme, "viewport": {"width": width, "height": 640}}
+        for scheme, width in (("light", 1280), ("dark", 320))
+    ],
+)
+def test_the_focus_is_seen_at_every_stop_of_the_form(page: Page) -> None:
+    """AX-02: its mark has a contrast of 3 to 1 at least, and nothing lies over what has it."""
+    page.goto("/en")
+    page.evaluate("document.querySelector('details').open = true")
+    stops = {}
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement === document.body"):
+            break
+        found = page.evaluate(_FOCUS)
+        stops[found["name"]] = found
+    assert {"full_name", "email", "consent_health", "message"} <= stops.keys()
+    assert len(stops) >= 15
+    for name, stop in stops.items():
+        assert stop["drawn"] >= 2, name
+        assert stop["contrast"] >= 3, (name, stop["contrast"])
+        assert not stop["covered"], name
+
+
+@LOOKS_ALONE
+@pytest.mark.parametrize("settings_changes", [{"form_limit": "3 per hour"}])
+def test_every_refusal_of_the_form_is_accessible(
+    page: Page, session: Session, settings: Settings, clock: Clock
+) -> None:
+    """AX-01: a token past its days, too long a text, a database away, too many; a new link."""
+
+    def send(status: int, **fields: str) -> None:
+        page.goto("/en")
+        page.click("summary")
+        fill_in(page)
+        for name, value in fields.items():
+            page.locator(f"[name={name}]").evaluate("(field, text) => field.value = text", value)
+        with page.expect_navigation() as answer:
+            # As a browser without the script sends it.
+            page.evaluate("HTMLFormElement.prototype.submit.call(document.forms[0])")
+        assert answer.value is not None and answer.value.status == status
+        for _ in each_look(page):
+            assert_accessible(page)
+            assert is_reflowed(page)
+
+    packet = a_message(session, a_request(session).lead, kind="packet", state=MessageState.SENT)
+    path = f"/packet/{links.sign(settings.hash_key, 'packet', packet.ref)}"
+    session.commit()
+    send(400, token="an.old.one")
+    send(413, message="a" * 70_000)
+    session.execute(text("ALTER TABLE message RENAME TO message_gone"))
+    session.commit()
+    send(503)
+    session.execute(text("ALTER TABLE message_gone RENAME TO message"))
+    session.commit()
+    send(429)
+    clock.advance(timedelta(days=31))
+    page.goto(path)
+    assert_accessible(page)
+    page.locator("main form button").first.click()
+    page.wait_for_url("**/link*")
+    for _ in each_look(page):
+        assert_accessible(page)
+
+
+@LOOKS_ALONE
 @pytest.mark.parametrize("page_choices", [{}, WITHOUT_SCRIPT])
 def test_an_error_gets_the_focus_and_everything_is_kept(page: Page) -> None:
     """AX-03, AX-08."""
@@ -177,6 +282,7 @@ def test_when_the_database_fails_the_text_stays_and_is_sent_again(
     page.wait_for_url("**/thanks/*")
 
 
+@LOOKS_ALONE
 def test_autofill_and_a_quick_hand_are_no_robot(page: Page, session: Session) -> None:
     """AB-05, AX-09: every personal field says what it is, and the trap says that it is none."""
     page.goto("/en")
@@ -195,6 +301,7 @@ def test_autofill_and_a_quick_hand_are_no_robot(page: Page, session: Session) ->
     assert page.get_attribute("#topic_code", "tabindex") == "-1"
 
 
+@LOOKS_ALONE
 def test_targets_are_big_enough_and_wide_spacing_loses_nothing(page: Page) -> None:
     """AX-05: WCAG 2.5.8 and 1.4.12."""
     page.goto("/en")
@@ -221,6 +328,7 @@ def test_targets_are_big_enough_and_wide_spacing_loses_nothing(page: Page) -> No
     assert is_reflowed(page)
 
 
+@LOOKS_ALONE
 def test_help_stands_in_the_same_place_on_every_page(page: Page) -> None:
     """AX-06."""
     places = set()
@@ -232,6 +340,7 @@ def test_help_stands_in_the_same_place_on_every_page(page: Page) -> None:
     assert len(places) == 1
 
 
+@LOOKS_ALONE
 def test_nothing_of_a_visitor_stays_in_the_browser(page: Page) -> None:
     """PR-02, WS-16."""
     page.goto("/en")
