@@ -13,6 +13,8 @@ from leadcapture.models import Staff
 from tests.pages import Page
 from tests.people import PASSWORD
 
+# A session is its browser's (flask-login's strong protection): whoever sends its cookie says this.
+AGENT = "a visitor of ours"
 _POLICY = ("default-src 'none'", "object-src 'none'", "base-uri 'none'", "frame-ancestors")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -95,10 +97,14 @@ def check_headers(response: TestResponse) -> None:
 
 
 def sign_in_for_cookie(app: Flask, address: str, email: str) -> tuple[str, str]:
-    """The cookie of this staff member after signing in, and the token that their forms carry."""
+    """The cookie of this staff member after signing in, and the token that their forms carry.
+
+    It is good for requests of `AGENT`.
+    """
     app.test_client_class = Visitor
     visitor = app.test_client()
     assert isinstance(visitor, Visitor)
+    visitor.environ_base["HTTP_USER_AGENT"] = AGENT
     visitor.address = address
     visitor.send(visitor.page("/sign-in"), "/sign-in", email=email, password=PASSWORD)
     token = visitor.page("/desk/").form("/sign-out")["csrf_token"][0]

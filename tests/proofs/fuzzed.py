@@ -21,7 +21,7 @@ from tests.hostile import PIECES
 from tests.people import a_lead, a_message, a_request, a_staff_member
 from tests.proofs.finding import Finding
 from tests.served import a_service
-from tests.visitors import sign_in_for_cookie
+from tests.visitors import AGENT, sign_in_for_cookie
 
 # What an answer may never show of the inside (WS-12).
 INSIDES = re.compile(
@@ -34,7 +34,7 @@ _WEIGHTS = (30, 45, 5, 3, 4, 4, 4, 2, 2, 1)
 _HEADERS = (
     *("Accept", "Accept-Language", "Referer", "Origin", "Cookie", "If-None-Match", "Range"),
     *("Content-Encoding", "X-Forwarded-Host", "Forwarded", "X-Forwarded-For", "Sec-Fetch-Site"),
-    *("HX-Request", "HX-Target", "Authorization", "X-HTTP-Method-Override", "User-Agent"),
+    *("HX-Request", "HX-Target", "Authorization", "X-HTTP-Method-Override"),
 )
 _KINDS = (
     *("application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json"),
@@ -55,6 +55,7 @@ class Answered:
     """How many answers of each status, and what was wrong with any."""
 
     statuses: Counter[int] = field(default_factory=Counter)
+    seen_of_staff: int = 0
     faults: list[str] = field(default_factory=list)
 
 
@@ -72,7 +73,10 @@ def fuzzed(place: Place, quick: bool, seed: int) -> Finding:
         shots = Shots(chance, list(app.url_map.iter_rules()), known, cookie, token, service.port)
         answered = fire(service.port, shots, 1_000 if quick else 10_000)
     told = ", ".join(f"{count} × {status}" for status, count in sorted(answered.statuses.items()))
-    return Finding(f"{sum(answered.statuses.values())} requests: {told}", answered.faults)
+    sent = sum(answered.statuses.values())
+    return Finding(
+        f"{sent} requests, {answered.seen_of_staff} pages of staff's: {told}", answered.faults
+    )
 
 
 @dataclass(frozen=True)
@@ -141,9 +145,9 @@ class Shots:
     def _headers(self) -> dict[str, str]:
         chance = self.chance
         host = f"127.0.0.1:{self.port}" if chance.random() < 0.97 else "evil.test"
-        headers = {"Host": host}
+        headers = {"Host": host, "User-Agent": "odd, not ours"}
         if chance.random() < 0.8:
-            headers["Cookie"] = self.cookie
+            headers |= {"Cookie": self.cookie, "User-Agent": AGENT}
         for name in chance.sample(_HEADERS, chance.choice((0, 0, 0, 1, 2))):
             odd = self._words().encode("latin-1", "ignore").decode("latin-1")
             headers[name] = re.sub(r"[\r\n\0]", "", odd) or "x"
@@ -175,6 +179,7 @@ def fire(port: int, shots: Shots, count: int) -> Answered:
             answered.statuses[0] += 1
             continue
         answered.statuses[status] += 1
+        answered.seen_of_staff += status == 200 and shot.path.startswith("/desk")
         told = f"{shot.method} {shot.path[:120]!r}: {status}"
         if status >= 500 and status != 501:
             answered.faults.append(f"{told} {shot.body[:200]!r}")
@@ -183,6 +188,8 @@ def fire(port: int, shots: Shots, count: int) -> Answered:
         if not _leads_home(headers.get("Location", "/"), port):
             answered.faults.append(f"{told} leads to {headers['Location'][:80]!r}")
     connection.close()
+    if not answered.seen_of_staff:
+        answered.faults.append("no page of staff's was seen: nobody was signed in")
     return answered
 
 

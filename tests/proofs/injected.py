@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import tempfile
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from tests.parts import find_part
 from tests.people import a_lead, a_request, a_staff_member, typed_form
 from tests.proofs.finding import Finding
 from tests.served import a_service
-from tests.visitors import sign_in_for_cookie
+from tests.visitors import AGENT, sign_in_for_cookie
 
 _DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 _FOUND = re.compile(r"^Parameter: (.+)$", re.MULTILINE)
@@ -61,6 +62,8 @@ def injected(place: Place, quick: bool, seed: int) -> Finding:
         service.start_web(workers=2, threads=2)
         cleared = 0
         for target in _targets(load(service.environ), place, quick):
+            if target.cookie and not _is_let_in(service.url, target):
+                faults.append(f"{target.path}: nobody was signed in")
             verdict = ask_sqlmap(service.url, target, _DATABASES[place.kind], thorough=not quick)
             cleared += verdict.cleared
             faults += [f"{target.path}: {name} lets SQL through" for name in verdict.found]
@@ -68,6 +71,15 @@ def injected(place: Place, quick: bool, seed: int) -> Finding:
         faults.append("sqlmap tried no parameter")
     strength = "level 1, risk 1" if quick else "level 3, risk 2"
     return Finding(f"{cleared} parameters tried at {strength}", faults)
+
+
+def _is_let_in(address: str, target: Target) -> bool:
+    """Whether the cookie opens staff's pages; one of a patient's is no matter."""
+    headers = {"Cookie": target.cookie, "User-Agent": AGENT}
+    asked = urllib.request.Request(f"{address}/desk/", headers=headers)
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        is_desk = answer.url.endswith("/desk/")
+    return is_desk or not target.path.startswith("/desk")
 
 
 def ask_sqlmap(address: str, target: Target, database: str, *, thorough: bool) -> Verdict:
@@ -84,6 +96,7 @@ def ask_sqlmap(address: str, target: Target, database: str, *, thorough: bool) -
             f"--risk={risk}",
             f"--dbms={database}",
             "--skip=token,csrf_token",
+            f"--user-agent={AGENT}",
             "--ignore-code=*",
             f"--url={address}{target.path}",
         ]
