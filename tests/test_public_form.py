@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from leadcapture.app import create_app
-from leadcapture.intake.consent_texts import current_text
+from leadcapture.intake.consent_texts import TEXTS, current_text, shown_text
 from leadcapture.leads import references
 from leadcapture.models import Consent, ConsentKind, Lead, Message, Request, Screening
 from leadcapture.settings import Settings
@@ -36,7 +36,7 @@ def assert_everything_kept(page: Page, **but: str) -> None:
     for name, value in {**KEPT, **but}.items():
         assert fields[name] == [value], name
     assert fields["conditions"] == ["osteoarthritis"]
-    assert fields["consent_health"] == ["y"]
+    assert fields["consent_health"] == [current_text(ConsentKind.HEALTH, "en").version]
 
 
 def count(session: Session, model: Any) -> int:
@@ -106,6 +106,24 @@ def test_each_consent_is_kept_with_its_words(client: Visitor, session: Session) 
     for kind, consent in given.items():
         assert consent.text_sha256 == current_text(kind, "es").sha256
         assert (consent.language, consent.page) == ("es", "/es")
+
+
+def test_the_words_that_were_shown_are_the_ones_that_are_kept(
+    client: Visitor, session: Session
+) -> None:
+    """PR-03: each box carries the version beside it; one that no form showed is not believed."""
+    page = client.page("/en")
+    boxes = {kind: page.find("input", id=f"consent_{kind}")[0].get("value") for kind in ConsentKind}
+    assert boxes == {kind: current_text(kind, "en").version for kind in ConsentKind}
+    for shown in TEXTS:
+        is_aloud = "aloud" in shown.version
+        kept = shown_text(shown.kind, shown.version, shown.language)
+        assert kept == (current_text(shown.kind, shown.language) if is_aloud else shown)
+
+    forged = {"consent_health": "health-aloud-1", "consent_follow_ups": "health-1"}
+    client.post("/en", data=typed_form(token_of(client), **forged))
+    given = {one.kind: one.text_version for one in session.scalars(select(Consent))}
+    assert given == boxes
 
 
 def test_refusing_the_follow_ups_still_gets_the_packet(client: Visitor, session: Session) -> None:
