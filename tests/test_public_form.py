@@ -484,6 +484,34 @@ def test_the_form_with_its_style_and_script_is_small(client: Visitor) -> None:
         assert sum(len(gzip.compress(body)) for body in bodies) <= 14 * 1024
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_static_files_are_sent_compressed_to_whom_that_suits(client: Visitor) -> None:
+    """And pages are not: their length would tell of the token beside what was typed (BREACH)."""
+    packs = {"Accept-Encoding": "br, gzip"}
+    for name in ("public.css", "request.js"):
+        plain = client.get(f"/static/{name}?v=1")
+        packed = client.get(f"/static/{name}?v=1", headers=packs)
+
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(packed.data) == plain.data
+        assert packed.content_length == len(packed.data) < len(plain.data) / 2
+        assert "immutable" in packed.headers["Cache-Control"]
+        for answer in (plain, packed):
+            assert "Accept-Encoding" in answer.headers["Vary"]
+        known = {**packs, "If-None-Match": packed.headers["ETag"]}
+        assert client.get(f"/static/{name}?v=1", headers=known).status_code == 304
+        refused = client.get(f"/static/{name}?v=1", headers={"Accept-Encoding": "gzip;q=0"})
+        assert "Content-Encoding" not in refused.headers
+        assert client.head(f"/static/{name}?v=1", headers=packs).status_code == 200
+        part = client.get(f"/static/{name}", headers={**packs, "Range": "bytes=0-9"})
+        assert (part.status_code, part.data) == (206, plain.data[:10])
+    typed = typed_form(token_of(client), email="janet")
+    for page in (client.get("/en", headers=packs), client.post("/en", data=typed, headers=packs)):
+        assert "Content-Encoding" not in page.headers
+    assert client.get("/static/nothing.css", headers=packs).status_code == 404
+    assert client.get("/static/../web.css", headers=packs).status_code == 404
+
+
 def test_a_database_that_restarted_costs_nobody_a_second_try(
     client: Visitor, session: Session, engine: Engine
 ) -> None:
