@@ -1,5 +1,6 @@
 """What every page shares: the current settings, vault and time, headers, asset addresses."""
 
+import gzip
 import hashlib
 import re
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
 PROBE = "leadcapture.probe"
+_STATIC = Path(__file__).parent / "static"
 _ADDRESSES = "leadcapture.addresses"
 _ANY_REF = "-any-ref-"
 _REF = re.compile(r"[A-Za-z0-9_-]+").fullmatch
@@ -85,8 +87,33 @@ def address(endpoint: str, **values: Any) -> str:
 
 @cache
 def _asset_hash(name: str) -> str:
-    path = Path(__file__).parent / "static" / name
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    return hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
+
+
+@cache
+def _compressed(name: str) -> bytes:
+    return gzip.compress((_STATIC / name).read_bytes(), mtime=0)
+
+
+def _compress(response: Response, name: str) -> None:
+    """Send a static file compressed to whom that suits; it is packed once.
+
+    Pages are not: one that holds a secret beside words of the visitor's tells of it by its length
+    (BREACH).
+    """
+    if not name.endswith((".css", ".js", ".svg")):
+        return
+    response.vary.add("Accept-Encoding")
+    if request.accept_encodings.quality("gzip") <= 0:
+        return
+    response.close()
+    response.direct_passthrough = False
+    response.set_data(_compressed(name))
+    response.headers["Content-Encoding"] = "gzip"
+    tag, _is_weak = response.get_etag()
+    if tag:
+        # One tag for two forms of the same file (RFC 9110, 8.8.1).
+        response.set_etag(tag, weak=True)
 
 
 # Of every answer.
@@ -113,6 +140,7 @@ def add_headers(response: Response) -> Response:
     )
     if request.endpoint == "static" and response.status_code == 200:
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        _compress(response, (request.view_args or {})["filename"])
     else:
         response.headers.setdefault("Cache-Control", "no-store")
     return response

@@ -32,7 +32,7 @@ def fill_in(client: Visitor, message: str) -> dict[str, Any]:
     fields: dict[str, Any] = client.page("/en").form()
     assert list(fields)[-1] == "message"
     said = {"full_name": NAME, "email": EMAIL, "conditions": "osteoarthritis", "country": "US"}
-    ticked = {"consent_health": "y", "consent_follow_ups": "y"}
+    ticked = {"consent_health": "health-1", "consent_follow_ups": "follow-ups-1"}
     del fields["message"]
     return {**fields, **said, **ticked, "message": message}
 

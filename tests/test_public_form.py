@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from leadcapture.app import create_app
-from leadcapture.intake.consent_texts import current_text
+from leadcapture.intake.consent_texts import TEXTS, current_text, shown_text
 from leadcapture.leads import references
 from leadcapture.models import Consent, ConsentKind, Lead, Message, Request, Screening
 from leadcapture.settings import Settings
@@ -36,7 +36,7 @@ def assert_everything_kept(page: Page, **but: str) -> None:
     for name, value in {**KEPT, **but}.items():
         assert fields[name] == [value], name
     assert fields["conditions"] == ["osteoarthritis"]
-    assert fields["consent_health"] == ["y"]
+    assert fields["consent_health"] == [current_text(ConsentKind.HEALTH, "en").version]
 
 
 def count(session: Session, model: Any) -> int:
@@ -106,6 +106,24 @@ def test_each_consent_is_kept_with_its_words(client: Visitor, session: Session) 
     for kind, consent in given.items():
         assert consent.text_sha256 == current_text(kind, "es").sha256
         assert (consent.language, consent.page) == ("es", "/es")
+
+
+def test_the_words_that_were_shown_are_the_ones_that_are_kept(
+    client: Visitor, session: Session
+) -> None:
+    """PR-03: each box carries the version beside it; one that no form showed is not believed."""
+    page = client.page("/en")
+    boxes = {kind: page.find("input", id=f"consent_{kind}")[0].get("value") for kind in ConsentKind}
+    assert boxes == {kind: current_text(kind, "en").version for kind in ConsentKind}
+    for shown in TEXTS:
+        is_aloud = "aloud" in shown.version
+        kept = shown_text(shown.kind, shown.version, shown.language)
+        assert kept == (current_text(shown.kind, shown.language) if is_aloud else shown)
+
+    forged = {"consent_health": "health-aloud-1", "consent_follow_ups": "health-1"}
+    client.post("/en", data=typed_form(token_of(client), **forged))
+    given = {one.kind: one.text_version for one in session.scalars(select(Consent))}
+    assert given == boxes
 
 
 def test_refusing_the_follow_ups_still_gets_the_packet(client: Visitor, session: Session) -> None:
@@ -464,6 +482,34 @@ def test_the_form_with_its_style_and_script_is_small(client: Visitor) -> None:
             "/static/request.js",
         ]
         assert sum(len(gzip.compress(body)) for body in bodies) <= 14 * 1024
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_static_files_are_sent_compressed_to_whom_that_suits(client: Visitor) -> None:
+    """And pages are not: their length would tell of the token beside what was typed (BREACH)."""
+    packs = {"Accept-Encoding": "br, gzip"}
+    for name in ("public.css", "request.js"):
+        plain = client.get(f"/static/{name}?v=1")
+        packed = client.get(f"/static/{name}?v=1", headers=packs)
+
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(packed.data) == plain.data
+        assert packed.content_length == len(packed.data) < len(plain.data) / 2
+        assert "immutable" in packed.headers["Cache-Control"]
+        for answer in (plain, packed):
+            assert "Accept-Encoding" in answer.headers["Vary"]
+        known = {**packs, "If-None-Match": packed.headers["ETag"]}
+        assert client.get(f"/static/{name}?v=1", headers=known).status_code == 304
+        refused = client.get(f"/static/{name}?v=1", headers={"Accept-Encoding": "gzip;q=0"})
+        assert "Content-Encoding" not in refused.headers
+        assert client.head(f"/static/{name}?v=1", headers=packs).status_code == 200
+        part = client.get(f"/static/{name}", headers={**packs, "Range": "bytes=0-9"})
+        assert (part.status_code, part.data) == (206, plain.data[:10])
+    typed = typed_form(token_of(client), email="janet")
+    for page in (client.get("/en", headers=packs), client.post("/en", data=typed, headers=packs)):
+        assert "Content-Encoding" not in page.headers
+    assert client.get("/static/nothing.css", headers=packs).status_code == 404
+    assert client.get("/static/../web.css", headers=packs).status_code == 404
 
 
 def test_a_database_that_restarted_costs_nobody_a_second_try(

@@ -183,3 +183,37 @@ def test_without_script_a_message_that_is_too_long_takes_nothing_else_with_it(
     press(page)
     page.wait_for_url("**/thanks/*")
     assert len(receipts(session)) == 1
+
+
+def test_another_language_takes_along_what_was_typed(
+    page: Page, front: Front, session: Session
+) -> None:
+    """AX-03, WS-16: in the page alone. What was agreed to in other words is asked again."""
+    fill_in(page)
+    page.select_option("#country", "CR")
+    page.get_by_role("link", name="Español").click()
+    page.wait_for_url("**/es")
+
+    assert page.get_attribute("html", "lang") == "es"
+    assert page.title().startswith("Pida")
+    assert page.input_value("#full_name") == NAME
+    assert page.input_value("#email") == EMAIL
+    assert page.input_value("#message") == MESSAGE
+    assert page.input_value("#country") == "CR"
+    assert page.is_checked("#conditions-1")
+    assert not page.is_checked("#consent_health")
+    assert page.evaluate("document.activeElement.textContent") == "Español"
+    assert_accessible(page)
+    assert page.context.cookies() == []
+    assert page.evaluate("localStorage.length + sessionStorage.length") == 0
+
+    front.fails = ("GET /en",)
+    page.get_by_role("link", name="English").click()
+    page.wait_for_selector("#trouble")
+    assert page.input_value("#message") == MESSAGE
+    front.let_go()
+    page.check("#consent_health")
+    page.get_by_role("button", name="Enviarme el paquete").click()
+    page.wait_for_url("**/thanks/*")
+    assert len(receipts(session)) == 1
+    assert session.scalars(select(Request.language)).one() == "es"

@@ -73,7 +73,7 @@ def test_a_patient_asks_for_the_packet_in_lynx(
         "full_name": "Janet Whitfield",
         "email": "janet@example.com",
         "conditions=not_sure": "",
-        "consent_health=y": "",
+        "consent_health=health-1": "",
         "the button": "",
     }
     page = Page(client.get(f"/{language}").text)

@@ -1,6 +1,7 @@
 """The words that people agree to: every version, in each language, kept for ever."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 
 from leadcapture.intake.submission import GivenConsent
@@ -84,6 +85,14 @@ _ALOUD = "health-aloud-1"
 def current_text(kind: ConsentKind, language: str) -> ConsentText:
     """The version that the form shows now."""
     return find_text(kind, _CURRENT[kind], language)
+
+
+def shown_text(kind: ConsentKind, version: str, language: str) -> ConsentText:
+    """The version that a form says it showed; the current one where no form ever showed such."""
+    if version != _ALOUD:
+        with suppress(LookupError):
+            return find_text(kind, version, language)
+    return current_text(kind, language)
 
 
 def text_read_aloud(language: str) -> ConsentText:

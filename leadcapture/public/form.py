@@ -25,9 +25,9 @@ from wtforms.validators import DataRequired, Length, ValidationError
 
 from leadcapture import places
 from leadcapture.intake import addresses, form_token, phones, screening
-from leadcapture.intake.consent_texts import current_text
+from leadcapture.intake.consent_texts import shown_text
 from leadcapture.intake.form_token import FormToken
-from leadcapture.intake.submission import Submission
+from leadcapture.intake.submission import GivenConsent, Submission
 from leadcapture.intake.typed_text import clean_line, clean_text
 from leadcapture.languages import page_language
 from leadcapture.models import ConsentKind
@@ -218,16 +218,16 @@ def submission_of(
     country = "" if country == places.ELSEWHERE else country
     phone = phones.read_phone(form.phone.data, country) if form.phone.data else None
     zone = form.time_zone.data or ""
-    kinds = [ConsentKind.HEALTH]
+    consents = [_given(form.consent_health, ConsentKind.HEALTH, language)]
     if form.consent_follow_ups.data:
-        kinds.append(ConsentKind.FOLLOW_UPS)
+        consents.append(_given(form.consent_follow_ups, ConsentKind.FOLLOW_UPS, language))
     return Submission(
         token=token.id,
         full_name=form.full_name.data,
         email=form.address,
         email_typed=form.email.data[: addresses.LONGEST],
         conditions=tuple(dict.fromkeys(form.conditions.data or ())),
-        consents=tuple(current_text(kind, language).given() for kind in kinds),
+        consents=tuple(consents),
         language=language,
         time_zone=zone if places.is_zone(zone) else phones.guess_zone(phone, country),
         message=form.message.data,
@@ -240,6 +240,12 @@ def submission_of(
         held_reason=_suspicion(form, token, now()),
         touch=touch,
     )
+
+
+def _given(box: BooleanField, kind: ConsentKind, language: str) -> GivenConsent:
+    """The grant of the words that stood beside the box: its value is their version."""
+    version = box.raw_data[0] if box.raw_data else ""
+    return shown_text(kind, version, language).given()
 
 
 def _suspicion(form: RequestForm, token: FormToken, moment: datetime) -> str:

@@ -99,6 +99,45 @@
     }
   });
 
+  // What was typed, not what was agreed to: a consent is to the words that one has read.
+  const carryOver = (form, other) => {
+    for (const field of form.querySelectorAll("[id]:not(.consent [id])")) {
+      const twin = other.querySelector(`#${field.id}`);
+      if (!twin) continue;
+      if (field.type === "checkbox") twin.checked = field.checked;
+      else if (field.matches("input, select, textarea")) twin.value = field.value;
+    }
+    other.querySelector("details").open = form.querySelector("details").open;
+  };
+
+  const speak = async (form, address) => {
+    const response = await fetch(address, { signal: AbortSignal.timeout(PATIENCE_MS) });
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const other = page.querySelector("[data-request]");
+    if (!response.ok || !other) throw new Error("no form");
+    carryOver(form, other);
+    document.documentElement.lang = page.documentElement.lang;
+    document.title = page.title;
+    document.body.replaceWith(page.body);
+    history.replaceState(null, "", address);
+    guessTimeZone();
+    document.querySelector(".languages [aria-current]")?.focus();
+  };
+
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest(".languages a");
+    const form = document.querySelector("[data-request]");
+    const goesElsewhere = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
+    if (!link || !form || goesElsewhere) return;
+    event.preventDefault();
+    if (sending) return;
+    try {
+      await speak(form, link.href);
+    } catch {
+      trouble(form);
+    }
+  });
+
   guessTimeZone();
   focusSummary();
 })();
