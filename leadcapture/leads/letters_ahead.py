@@ -89,9 +89,15 @@ def unskip(
     if not letters_again.queue_again(session, vault, settings, [message], "skip", held, now):
         return False
     audit.record(session, actor_id, Act.UNSKIP, message.ref, now)
-    facts = {"letter": message.kind, "step": message.step}
-    about = {"actor_id": actor_id, "message_id": message.id}
-    timeline.record(session, message.lead_id, Act.UNSKIP, now, facts=facts, **about)
+    timeline.record(
+        session,
+        message.lead_id,
+        Act.UNSKIP,
+        now,
+        actor_id=actor_id,
+        message_id=message.id,
+        facts={"letter": message.kind, "step": message.step},
+    )
     return True
 
 
