@@ -307,11 +307,14 @@ def check_ledger() -> None:
     from leadcapture.database import open_engine, open_session, reading
     from leadcapture.outbox import sweeper
     from leadcapture.terminal import table
+    from leadcapture.vault import Vault
     from leadcapture.web import utc_now
 
-    engine = open_engine(_settings(_embedded()).database_url)
+    settings = _settings(_embedded())
+    vault = Vault(settings.seal_keys, settings.seal_key_id, settings.hash_key)
+    engine = open_engine(settings.database_url)
     with reading(), open_session(engine) as session:
-        found = sweeper.violations(session, utc_now())
+        found = sweeper.violations(session, utc_now(), vault=vault)
     engine.dispose()
     if found:
         rows = [(one.invariant, one.what, one.subject) for one in found]

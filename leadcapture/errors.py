@@ -7,8 +7,9 @@ from traceback import extract_tb
 from flask import Flask, Response, g, render_template, request
 from flask_babel import gettext as _
 from flask_login import current_user
+from gunicorn.http.errors import ParseException
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
+from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, ServiceUnavailable
 
 from leadcapture.database import db
 from leadcapture.web import settings
@@ -22,6 +23,7 @@ def register(app: Flask) -> None:
     """Answer every error with a page of ours."""
     app.register_error_handler(HTTPException, show_error)
     app.register_error_handler(SQLAlchemyError, show_database_failure)
+    app.register_error_handler(ParseException, show_unreadable)
     app.register_error_handler(Exception, show_failure)
 
 
@@ -41,6 +43,11 @@ def show_database_failure(error: SQLAlchemyError) -> Response | HTTPException:
     log_failure(error)
     db.session.rollback()
     return show_error(ServiceUnavailable())
+
+
+def show_unreadable(_error: ParseException) -> Response | HTTPException:
+    """The server finds only while we read it that a body in chunks is none: no failure of ours."""
+    return show_error(BadRequest())
 
 
 def show_failure(error: Exception) -> Response | HTTPException:

@@ -1,14 +1,12 @@
 """Health: is the process alive, is the service ready; damage stops what would write."""
 
-from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from flask import Blueprint, Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from leadcapture import integrity
 from leadcapture.database import db
 from leadcapture.readiness import Probe
-from leadcapture.web import now, settings
-
-_PROBE = "leadcapture.probe"
+from leadcapture.web import PROBE, now, probe, settings
 
 blueprint = Blueprint("health", __name__)
 
@@ -19,7 +17,7 @@ def register(app: Flask) -> None:
     app.before_request(_refuse_to_write)
     with app.app_context():
         integrity.remember_damage_met(db.engine, settings().data_dir)
-        app.extensions[_PROBE] = Probe(db.engine, settings().data_dir, tuple(settings().seal_keys))
+        app.extensions[PROBE] = Probe(db.engine, settings().data_dir, tuple(settings().seal_keys))
 
 
 @blueprint.get("/healthz")
@@ -31,8 +29,7 @@ def alive() -> Response:
 @blueprint.get("/readyz")
 def ready() -> tuple[Response, int]:
     """200 where nothing is amiss, else 503 with every reason: what a monitor asks (OP-01)."""
-    probe: Probe = current_app.extensions[_PROBE]
-    why = probe.reasons(now())
+    why = probe().reasons(now())
     return jsonify(ready=not why, why=why), 503 if why else 200
 
 

@@ -54,9 +54,14 @@ def is_silent(session: Session, now: datetime) -> bool:
 
     A tick of the future was committed before the clock was put back, and says nothing of now.
     """
-    past = Heartbeat.at <= now + SILENT_AFTER
-    last = session.scalar(select(func.max(Heartbeat.at)).where(Heartbeat.job != WEB, past))
+    last = last_tick(session, now)
     return last is None or now - last > SILENT_AFTER
+
+
+def last_tick(session: Session, now: datetime) -> datetime | None:
+    """When a scheduler last committed that it runs; None where none ever did."""
+    past = Heartbeat.at <= now + SILENT_AFTER
+    return session.scalar(select(func.max(Heartbeat.at)).where(Heartbeat.job != WEB, past))
 
 
 def oldest_due_at(session: Session, now: datetime) -> datetime | None:
@@ -88,7 +93,8 @@ class Probe:
     """Asks for one web process whether the service is ready; cheap however often it is asked.
 
     It is also what notices a dead scheduler: the task that tells staff so is written with the
-    tiny write that proves that the database takes one, at most every 10 s.
+    tiny write that proves that the database takes one, at most every 10 s. A monitor asks, and so
+    does each open page of the desk.
     """
 
     engine: Engine
@@ -97,6 +103,8 @@ class Probe:
     _alone: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _tried_at: datetime | None = None
     _writable: bool = True
+    _looked_at: datetime | None = None
+    _standing_since: datetime | None = None
 
     def reasons(self, now: datetime) -> list[str]:
         """The words for everything amiss; none where all is well."""
@@ -111,6 +119,28 @@ class Probe:
             log.error("readiness cannot read the database: %s", type(error).__name__)
             told.append("database_out_of_reach")
         return told
+
+    def standing_since(self, now: datetime) -> datetime | None:
+        """Since when letters stand still, as no scheduler runs; None where one does or never did.
+
+        The answer is 10 s old at most, and staff have their task with it (SC-05).
+        """
+        last = self._looked_at
+        if last is None or not timedelta(0) <= now - last < TRIED_EVERY:
+            self._looked_at = now
+            try:
+                self._standing_since = once_more(lambda: self._look(now))
+            except SQLAlchemyError as error:
+                log.error("the desk cannot ask for the scheduler: %s", type(error).__name__)
+        return self._standing_since
+
+    def _look(self, now: datetime) -> datetime | None:
+        with reading(), open_session(self.engine) as session:
+            last = last_tick(session, now)
+        if last is None:
+            return None
+        self._takes_writes(now)
+        return last if now - last > SILENT_AFTER else None
 
     def _read(self, now: datetime) -> list[str]:
         with reading(), open_session(self.engine) as session:

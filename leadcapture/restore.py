@@ -144,7 +144,7 @@ def _examine(settings: Settings, url: str, taken_at: datetime) -> list[Check]:
     engine = open_engine(url)
     try:
         with open_session(engine) as session:
-            return [_open_seals(session, vault), _check_invariants(session, taken_at)]
+            return [_open_seals(session, vault), _check_invariants(session, vault, taken_at)]
     finally:
         engine.dispose()
 
@@ -166,9 +166,9 @@ def _open_seals(session: Session, vault: Vault) -> Check:
     return Check("sealed rows", shut == 0, found)
 
 
-def _check_invariants(session: Session, taken_at: datetime) -> Check:
+def _check_invariants(session: Session, vault: Vault, taken_at: datetime) -> Check:
     """Do the ledger's invariants hold, seen from the instant of the backup?"""
-    violations = sweeper.violations(session, taken_at)
+    violations = sweeper.violations(session, taken_at, vault=vault)
     found = "; ".join(str(violation) for violation in violations[:5])
     return Check("invariants", not violations, found or "all hold")
 

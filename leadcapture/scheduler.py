@@ -65,7 +65,6 @@ UPKEEP: tuple[Duty, ...] = (
     gates.forget_old_gates,
     forget_what_passed,
 )
-WATCH: tuple[Duty, ...] = (sweeper.sweep, viewing.watch_views)
 
 
 class Timetable:
@@ -160,8 +159,13 @@ class Timetable:
 
     def _watch(self) -> None:
         keeper, notes = self.keeper.verify_audit, self.key_notes.note_keys
+        watched = (self.pages.check_pages, self.sweep, viewing.watch_views, keeper, notes)
         # The tallies come last, because they may take two seconds.
-        self._in_turn((self.pages.check_pages, *WATCH, keeper, notes, self.tallies.keep_tallies))
+        self._in_turn((*watched, self.tallies.keep_tallies))
+
+    def sweep(self, session: Session, now: datetime) -> None:
+        """Look for what broke an invariant, also in what letters say."""
+        sweeper.sweep(session, now, self.vault)
 
     def _mailbox_job(self) -> list[tuple[str, Callable[[], object], timedelta]]:
         imap = self.settings.imap

@@ -12,9 +12,11 @@ from typing import Any
 from flask import Flask, Response, abort, current_app, request, url_for
 
 from leadcapture import database
+from leadcapture.readiness import Probe
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
+PROBE = "leadcapture.probe"
 _ADDRESSES = "leadcapture.addresses"
 _ANY_REF = "-any-ref-"
 _REF = re.compile(r"[A-Za-z0-9_-]+").fullmatch
@@ -50,6 +52,12 @@ def vault() -> Vault:
     return house().vault
 
 
+def probe() -> Probe:
+    """What asks for this process whether all is ready, and notices where no scheduler runs."""
+    found: Probe = current_app.extensions[PROBE]
+    return found
+
+
 def now() -> datetime:
     """The instant (aware UTC) that this request calls now."""
     return house().clock()
@@ -81,7 +89,8 @@ def _asset_hash(name: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
-_HEADERS = {
+# Of every answer.
+HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
         "connect-src 'self'; frame-src 'self'; form-action 'self'; object-src 'none'; "
@@ -100,7 +109,7 @@ def add_headers(response: Response) -> Response:
     """Put the strict headers (OWASP ASVS 5.0, V3.4) on whatever leaves, errors included."""
     given = {name.lower() for name, _value in response.headers}
     response.headers.extend(
-        [(name, value) for name, value in _HEADERS.items() if name.lower() not in given]
+        [(name, value) for name, value in HEADERS.items() if name.lower() not in given]
     )
     if request.endpoint == "static" and response.status_code == 200:
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"

@@ -31,7 +31,7 @@ from leadcapture.models import (
     Staff,
 )
 from leadcapture.outbox import claims
-from leadcapture.outbox.queue import domain_of, new_ref
+from leadcapture.outbox.queue import lane_of, new_ref
 from leadcapture.vault import Vault
 from tests.clock import TUESDAY_MORNING
 
@@ -48,7 +48,7 @@ CONDITIONS = ("osteoarthritis",)
 PASSWORD = "seven herons over slow water"
 
 LETTER_VALUES = {
-    "greeting": "Dear Janet,",
+    "greeting": "Hello Janet,",
     "first_name": "Janet",
     "clinic_name": "Cellebration Wellness",
     "clinic_phone": "(858) 258-5090",
@@ -191,7 +191,7 @@ def a_message(
         "dedupe_key": f"test:{ref}",
         "lead_id": lead.id,
         "recipient": lead.email,
-        "domain": domain_of(changes.get("recipient", lead.email)),
+        "domain": lane_of(kind, changes.get("recipient", lead.email)),
         "cap_hash": lead.cap_hash,
         "language": lead.language,
         "time_zone": lead.time_zone,

@@ -1,12 +1,13 @@
 """Health tells the truth: each reason for not being ready, and none where all is well (OP-01)."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, delete, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
@@ -21,6 +22,7 @@ from leadcapture.scheduler import Timetable
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 from tests.clock import Clock
+from tests.conftest import SignIn
 from tests.load import new_token
 from tests.people import a_message, a_request, typed_form
 from tests.visitors import Visitor
@@ -64,6 +66,40 @@ def test_a_silent_scheduler_is_noticed_and_staff_are_told(
     assert why(client) == []
     session.expire_all()
     assert task.done_at == clock()
+
+
+def test_staff_see_since_when_letters_stand_still_though_no_monitor_asks(
+    sign_in: SignIn, session: Session, clock: Clock
+) -> None:
+    """SC-05: an open page of the desk asks, is told that something is new, and says it in words."""
+    rosa = sign_in()
+    page = rosa.get("/desk/").get_data(as_text=True)
+    assert "stood still" not in page
+    found = re.search(r'data-mark="([^"]+)"', page)
+    assert found is not None
+    clock.advance(timedelta(seconds=101))
+    news = [rosa.get(f"/desk/changes?since={found[1]}").status_code for _ in range(2)]
+    assert news[-1] == 200
+    task = session.scalars(select(Task).where(Task.kind == "scheduler_silent")).one()
+    assert task.done_at is None
+    told = rosa.page("/desk/").main_text
+    assert "Letters have stood still since" in told
+    assert "09:00" in told and "Tell whoever looks after this service" in told
+
+    session.merge(Heartbeat(job="upkeep", at=clock.advance(MINUTE), ok=True, error=""))
+    session.commit()
+    assert "stood still" not in rosa.page("/desk/").main_text
+    session.expire_all()
+    assert task.done_at == clock()
+
+
+def test_where_no_scheduler_ever_ran_the_desk_is_left_in_peace(
+    sign_in: SignIn, session: Session
+) -> None:
+    """Somebody who only looks at the pages is not told that they are broken; `/readyz` says it."""
+    session.execute(delete(Heartbeat))
+    assert "stood still" not in sign_in().page("/desk/").main_text
+    assert session.scalars(select(Heartbeat)).all() == []
 
 
 def test_a_beat_of_before_the_clock_was_put_back_hides_no_dead_scheduler(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leadcapture.letters.greeting import first_name, greeting
+from leadcapture.letters.greeting import first_name, greeting, is_greeting
 from leadcapture.letters.guard import findings, health_words, health_words_in
 from leadcapture.letters.mail_html import render
 from leadcapture.letters.manuscript import (
@@ -139,6 +139,13 @@ class TestGreeting:
         assert len(first) <= 30
         assert all(c.isalpha() or c in "-‐‑'’ʼ" or re.match(r"\w|[^\x00-\x7f]", c) for c in first)
         assert not re.search(r"[\x00-\x1f\x7f<>@:/.,;&{}=?]", first)
+        assert is_greeting(greeting(name, "en"))
+        assert is_greeting(greeting(name, "es"))
+
+    @pytest.mark.parametrize("line", ["", "Hello", "Hello ,", "Hello Bob call 555,", "Hola, a@b:"])
+    def test_what_we_never_write_is_no_greeting(self, line: str) -> None:
+        """I9"""
+        assert not is_greeting(line)
 
     def test_each_language_greets_in_its_own_way(self) -> None:
         assert greeting("Janet W", "en") == "Hello Janet,"

@@ -10,11 +10,14 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from leadcapture.dashboard import words
 from leadcapture.database import open_session
+from leadcapture.intake.letters_due import Addressee, Occasion, packet_draft
 from leadcapture.letters import Letter
 from leadcapture.models import Attempt, Gate, Message, MessageKind, MessageState, Pace, Task
-from leadcapture.outbox import claims, gates, ledger
+from leadcapture.outbox import caps, claims, gates, ledger
 from leadcapture.outbox.dispatch import Dispatcher
+from leadcapture.outbox.queue import enqueue
 from leadcapture.outbox.relay import RelaySession
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
@@ -229,6 +232,80 @@ def test_a_packet_that_came_too_late_is_a_task_for_staff(
     session.refresh(late)
     assert late.state is MessageState.EXPIRED
     assert session.scalars(select(Task.kind)).all() == ["letter_expired"]
+
+
+@pytest.mark.parametrize("kind", caps.PACKETS)
+def test_what_a_patient_waited_for_behind_a_held_queue_is_a_task_and_not_sent_unasked(
+    session: Session,
+    send_due: SendDue,
+    settings: Settings,
+    vault: Vault,
+    clock: Clock,
+    kind: MessageKind,
+) -> None:
+    """MD-05, DELIVERY: as the service itself queues it, expired after five days and a bit."""
+    lead = a_lead(session)
+    request = a_request(session, lead)
+    occasion = Occasion(
+        Addressee.of(lead), request.id, request.receipt, "Janet", lead.email, (), "en", False
+    )
+    draft = packet_draft(session, settings, occasion, kind, "packet:late", clock.now)
+    enqueue(session, vault, "clinic.example", [draft], clock.now)
+    gates.hold_queue(session, "auth_535", clock.now)
+    clock.advance(timedelta(days=45))
+    gates.open_gate(session, gates.QUEUE, clock.now)
+    send_due()
+    letter = session.scalars(select(Message)).one()
+    assert (letter.state, letter.reason) == (MessageState.EXPIRED, "too_late")
+    assert "letter_expired" in session.scalars(select(Task.kind)).all()
+    assert "send the packet again" in str(words.TASK["letter_expired"])
+
+
+def test_what_waited_for_the_relay_for_days_is_tried_as_long_as_any_other(
+    session: Session, send_due: SendDue, office: PostOffice, clock: Clock
+) -> None:
+    """MD-05: it gives up five days after its own first try, not after its first minute in line."""
+    letter = a_packet(session, "one@calm.example")
+    office.stop()
+    send_due()
+    clock.advance(timedelta(days=6))
+    office.restart()
+    office.at("rcpt").defer()
+    begun = clock.now
+    while clock.now < begun + timedelta(days=4, hours=19):
+        send_due()
+        session.refresh(letter)
+        assert letter.state is MessageState.QUEUED
+        clock.advance(timedelta(hours=5))
+    clock.advance(timedelta(hours=5))
+    send_due()
+    session.refresh(letter)
+    assert letter.state is MessageState.FAILED
+
+
+def test_what_a_person_releases_after_days_is_tried_as_long_as_a_new_one(
+    session: Session, send_due: SendDue, office: PostOffice, clock: Clock
+) -> None:
+    """MD-05: a release gives a span of its own, whatever was tried before."""
+    letter = a_packet(session, "one@calm.example", not_after=clock.now + ledger.PACKET_KEPT)
+    office.at("rcpt").defer(times=1)
+    send_due()
+    session.refresh(letter)
+    assert ledger.settle(
+        session, letter, MessageState.HELD, clock.now, since=(MessageState.QUEUED,)
+    )
+    clock.advance(timedelta(days=6))
+    session.refresh(letter)
+    assert ledger.release(session, letter, clock.now)
+    for _ in range(3):
+        office.at("rcpt").defer(times=1)
+        send_due()
+        session.refresh(letter)
+        assert (letter.state, letter.reason) == (MessageState.QUEUED, "rcpt_4.3.0")
+        clock.advance(timedelta(hours=1))
+    send_due()
+    session.refresh(letter)
+    assert letter.state is MessageState.SENT
 
 
 def test_gates_of_domains_that_stand_open_are_forgotten(session: Session, clock: Clock) -> None:

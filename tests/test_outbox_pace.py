@@ -109,6 +109,50 @@ def test_letters_to_one_domain_leave_at_its_pace_and_others_overtake(
     assert set(session.scalars(select(Message.attempts))) == {1}
 
 
+@pytest.mark.parametrize("settings_changes", [BOTH])
+def test_a_minutes_warnings_to_staff_do_not_wait_for_their_domains_pace(
+    session: Session, send_due: SendDue, office: PostOffice, clock: Clock
+) -> None:
+    """MD-10, MD-22: politeness to strangers' servers is not for our own; the relay's pace stays."""
+    for _ in range(60):
+        a_message(session, kind=MessageKind.STAFF_ALERT)
+    patient = a_packet(session)
+    while len(office.letters) < 61:
+        send_due()
+        clock.advance(timedelta(seconds=1))
+        assert clock.now < TUESDAY_MORNING + MINUTE
+    assert office.letters_to(patient.recipient)
+    # They took nothing of what patients at the same domain may have.
+    assert (
+        session.get_one(Pace, f"domain:{patient.domain}").full_at
+        <= clock.now + Bucket(20).returns_in
+    )
+
+
+@pytest.mark.parametrize("settings_changes", [BOTH])
+def test_a_closed_gate_of_a_domain_keeps_letters_to_staff_back_too(
+    session: Session, send_due: SendDue, office: PostOffice, clock: Clock
+) -> None:
+    """MD-10: a server that asks for calm gets it."""
+    warning = a_message(session, kind=MessageKind.STAFF_ALERT)
+    gates.note_domain_deferral(
+        session, warning.recipient.rpartition("@")[2], "rcpt_4.7.1", clock.now
+    )
+    assert send_due() == 0
+    clock.advance(gates.DEFERRED_FOR)
+    assert send_due() == 1
+
+
+@pytest.mark.parametrize("settings_changes", [BOTH])
+def test_a_server_that_defers_a_letter_to_staff_shuts_its_domain(
+    session: Session, send_due: SendDue, office: PostOffice
+) -> None:
+    a_message(session, kind=MessageKind.STAFF_ALERT)
+    a_packet(session)
+    office.at("rcpt").defer("4.7.1", times=1)
+    assert send_due() == 1
+
+
 @pytest.mark.parametrize("settings_changes", [{"domain_pace": 0, "relay_pace": 12}])
 def test_the_relay_has_a_pace_of_its_own(
     session: Session, send_due: SendDue, office: PostOffice, clock: Clock

@@ -1,5 +1,6 @@
 """The sweeper: a planted violation of each invariant is found, told to staff, and cleared."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -22,11 +23,12 @@ from leadcapture.models import (
     Task,
 )
 from leadcapture.outbox import claims, ledger, stops, sweeper
+from leadcapture.outbox.queue import open_payload
 from leadcapture.scheduler import Timetable
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 from tests.clock import TUESDAY_MORNING, Clock
-from tests.people import LETTER_VALUES, a_lead, a_message, a_request, claim
+from tests.people import LETTER_VALUES, a_lead, a_message, a_request, claim, test_vault
 
 HOUR = timedelta(hours=1)
 Send = Callable[[], int]
@@ -150,6 +152,17 @@ def smuggle_a_header(session: Session, message: Message) -> None:
     change(session, message, mail_id=f"{message.mail_id}\r\nBcc: <a@b.example>")
 
 
+def say_what_a_visitor_typed(session: Session, message: Message) -> None:
+    say(session, message, {"greeting": "Hello BUY CHEAP PILLS http://evil.example now,"})
+
+
+def say(session: Session, message: Message, values: dict[str, str]) -> None:
+    payload = open_payload(test_vault, message)
+    payload["values"] |= values
+    sealed = test_vault.seal("message", "payload", message.ref, json.dumps(payload))
+    change(session, message, payload=sealed)
+
+
 def drop_the_trigger(session: Session, message: Message) -> None:
     on = "" if session.get_bind().dialect.name == "sqlite" else " ON message"
     session.execute(text(f"DROP TRIGGER audit_message_state{on}"))
@@ -180,6 +193,7 @@ PLANTED: list[tuple[str, Plant]] = [
     ("I8", write_to_somebody_else),
     ("I8", write_to_two),
     ("I9", smuggle_a_header),
+    ("I9", say_what_a_visitor_typed),
     ("I10", drop_the_trigger),
     ("I10", delete_an_entry),
     ("I10", delete_the_last_entry),
@@ -190,7 +204,7 @@ def test_a_letter_that_left_as_it_should_breaks_nothing(
     session: Session, sent: Message, clock: Clock
 ) -> None:
     assert sent.state is MessageState.SENT
-    assert sweeper.violations(session, clock()) == []
+    assert sweeper.violations(session, clock(), vault=test_vault) == []
     assert sweeper.violations(session, clock(), since=TUESDAY_MORNING - HOUR) == []
 
 
@@ -230,8 +244,9 @@ def test_a_planted_violation_is_found_by_both_looks(
     """MD-23: by the look at all rows, and by the one at what changed lately."""
     plant(session, sent)
     session.flush()
-    whole = {found.invariant for found in sweeper.violations(session, clock())}
-    lately = sweeper.violations(session, clock(), since=TUESDAY_MORNING - HOUR)
+    found_at_all = sweeper.violations(session, clock(), vault=test_vault)
+    whole = {found.invariant for found in found_at_all}
+    lately = sweeper.violations(session, clock(), since=TUESDAY_MORNING - HOUR, vault=test_vault)
     assert invariant in whole
     assert invariant in {found.invariant for found in lately}
 
@@ -247,10 +262,14 @@ def test_staff_are_told_within_sixteen_minutes_and_once(
     invariant: str,
     plant: Plant,
 ) -> None:
-    """MD-23: the alert stands within 16 min, in words, through the timetable's own job."""
+    """MD-23: the alert stands within 16 min, in words, through the timetable's own job.
+
+    Also for a row that has changed nothing that the audit would know of for two hours.
+    """
     jobs = {name: job for name, job, _ in Timetable(settings, engine, vault, clock).jobs()}
-    jobs["watch"]()
-    # A little later, or the lease and the doubt of the plant would not be over.
+    for _ in range(3):
+        clock.advance(timedelta(minutes=40))
+        jobs["watch"]()
     plant(session, sent)
     session.commit()
     for _ in range(16):
@@ -262,6 +281,59 @@ def test_staff_are_told_within_sixteen_minutes_and_once(
     assert len(told) >= 1
     assert len({task.dedupe_key for task in told}) == len(told)
     assert told[0].kind in words.TASK
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"greeting": "Hello Buy-now-at evil.example,"},
+        {"greeting": "Hello Janet, your arthritis,"},
+        {"first_name": "Call 555 0142"},
+        {"message": "My knees hurt"},
+        {"receipt": "see https://evil.example/"},
+        {"packet_link": "javascript:alert(1)"},
+    ],
+    ids=lambda said: next(iter(said)),
+)
+def test_what_a_visitor_typed_is_found_in_whatever_a_letter_says(
+    session: Session, sent: Message, clock: Clock, said: dict[str, str]
+) -> None:
+    """I9, AB-02: the payloads are opened, whoever wrote them."""
+    say(session, sent, said)
+    found = sweeper.violations(session, clock(), vault=test_vault)
+    assert [(one.invariant, one.what, one.subject) for one in found] == [
+        ("I9", "typed_words", sent.ref)
+    ]
+
+
+def test_a_letter_that_our_keys_do_not_open_is_another_matter(
+    session: Session, sent: Message, clock: Clock
+) -> None:
+    change(session, sent, payload=b"none" + sent.payload[4:])
+    assert sweeper.violations(session, clock(), vault=test_vault) == []
+
+
+def test_of_more_rows_than_a_stretch_each_has_its_turn(
+    session: Session, sent: Message, clock: Clock
+) -> None:
+    """MD-23: a round of so many sweeps as there are stretches, whichever process makes them."""
+    others = [a_message(session, sent.lead, state="cancelled") for _ in range(7)]
+    clock.advance(timedelta(hours=2))
+    change(session, sent, sha256="f" * 64)
+    change(session, others[-1], mail_id="<another@clinic.example>")
+    session.commit()
+    turns = [
+        {
+            one.subject
+            for one in sweeper.violations(
+                session, clock.advance(sweeper.EVERY), clock.now - sweeper.EVERY, stretch=2
+            )
+        }
+        for _ in range(10)
+    ]
+    assert turns[:5] == turns[5:]
+    assert set().union(*turns) == {sent.ref, others[-1].ref}
+    assert all(len(found) < 2 for found in turns)
 
 
 def test_an_alert_is_cleared_when_the_fault_is_gone_and_stands_until_then(
@@ -280,7 +352,6 @@ def test_an_alert_is_cleared_when_the_fault_is_gone_and_stands_until_then(
     clock.advance(timedelta(hours=2))
     sweeper.sweep(session, clock())
     session.commit()
-    assert sweeper.violations(session, clock(), since=clock()) == []
     change(session, sent, sha256=sha256)
     session.commit()
     clock.advance(timedelta(minutes=15))

@@ -1,7 +1,9 @@
 """Whatever is sent to the form: a clear error or inert text, nothing lost, nothing executed."""
 
+import io
 import json
 import time
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -25,29 +27,73 @@ FIELDS = (
 FORM = "application/x-www-form-urlencoded"
 
 
+def fill_in(client: Visitor, message: str) -> dict[str, Any]:
+    """The blank form as a browser would send it, filled in: its fields in their order."""
+    fields: dict[str, Any] = client.page("/en").form()
+    assert list(fields)[-1] == "message"
+    said = {"full_name": NAME, "email": EMAIL, "conditions": "osteoarthritis", "country": "US"}
+    ticked = {"consent_health": "y", "consent_follow_ups": "y"}
+    del fields["message"]
+    return {**fields, **said, **ticked, "message": message}
+
+
 def token_of(client: Visitor) -> str:
     return client.page("/").form()["token"][0]
 
 
+@pytest.mark.parametrize("kind", [FORM, "multipart/form-data"])
 def test_a_body_over_64_kb_comes_back_with_what_was_read_of_it(
-    client: Visitor, session: Session
+    client: Visitor, session: Session, kind: str
 ) -> None:
-    """WS-11, AX-03."""
-    typed = typed_form(token_of(client), message="words" * 20_000)
+    """WS-11, AX-03: the message comes last, so that it alone is cut."""
+    typed = fill_in(client, message="wörds " * 20_000)
     started = time.perf_counter()
-    response = client.post("/en", data=typed)
+    response = client.post("/en", data=typed, content_type=kind)
     took = time.perf_counter() - started
 
     assert response.status_code == 413
     assert took < 0.5
     page = Page(response.text)
     fields = page.form()
-    assert (fields["full_name"], fields["email"]) == ([NAME], [EMAIL])
-    assert len(fields["message"][0]) == 5000
-    assert fields["token"] == [typed["token"]]
+    assert {name: fields[name] for name in typed if name != "message"} == {
+        name: value if isinstance(value, list) else [value]
+        for name, value in typed.items()
+        if name != "message"
+    }
+    (message,) = fields["message"]
+    assert len(message) > 30_000
+    assert typed["message"].startswith(message)
+    assert f"{len(message):,}" in page.main_text
     assert page.title.startswith("Error: ")
     assert session.scalar(select(func.count()).select_from(Request)) == 0
-    assert client.post("/en", data=page.form() | {"consent_health": "y"}).status_code == 303
+    assert client.post("/en", data=fields | {"message": "wörds"}).status_code == 303
+
+
+def test_a_body_that_tells_no_length_is_kept_as_far_as_it_is_read(client: Visitor) -> None:
+    """WS-11: as it comes in chunks."""
+    typed = fill_in(client, message="words " * 20_000)
+    in_chunks = {
+        "input_stream": io.BytesIO(urlencode(typed, doseq=True).encode()),
+        "environ_overrides": {"wsgi.input_terminated": True},
+        "content_type": FORM,
+    }
+    response = client.post("/en", **in_chunks)
+
+    assert response.status_code == 413
+    fields = Page(response.text).form()
+    assert fields["full_name"] == [NAME]
+    assert fields["consent_health"]
+    assert len(fields["message"][0]) > 30_000
+
+
+def test_a_form_that_breaks_off_is_not_kept(client: Visitor, session: Session) -> None:
+    """Its beginning could pass for the whole."""
+    body = urlencode(fill_in(client, message="First. Second."), doseq=True)
+    told = {"CONTENT_LENGTH": str(len(body))}
+    response = client.post("/en", data=body[:-8], content_type=FORM, environ_overrides=told)
+
+    assert response.status_code == 400
+    assert session.scalar(select(func.count()).select_from(Request)) == 0
 
 
 def test_a_name_of_a_megabyte_is_refused_quickly(client: Visitor) -> None:

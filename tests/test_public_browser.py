@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from leadcapture.models import Lead, Message, Request
+from leadcapture.models import Lead, Message
 from leadcapture.outbox import links
 from leadcapture.settings import Settings
 from tests.chromium import assert_accessible, each_look
@@ -157,25 +157,6 @@ def test_the_time_zone_is_chosen_for_the_visitor(page: Page, session: Session) -
     page.wait_for_url("**/thanks/*")
 
     assert session.scalars(select(Lead.time_zone)).one() == "America/Denver"
-
-
-def test_when_nobody_answers_the_visitor_sees_it_and_a_second_try_is_the_same_request(
-    page: Page, session: Session
-) -> None:
-    """DD-03: what was typed stays, the telephone is there, no spinner turns for ever."""
-    page.goto("/en")
-    fill_in(page)
-    page.route("**/en", lambda route: route.abort() if route.request.method == "POST" else None)
-    press(page)
-    page.wait_for_selector("#trouble")
-
-    assert_accessible(page)
-    assert "(858) 258-5090" in page.inner_text("#trouble")
-    assert page.input_value("#full_name") == NAME
-    page.unroute("**/en")
-    page.get_by_role("button", name="Try again").click()
-    page.wait_for_url("**/thanks/*")
-    assert session.scalar(select(func.count()).select_from(Request)) == 1
 
 
 def test_when_the_database_fails_the_text_stays_and_is_sent_again(

@@ -110,6 +110,8 @@ def lead_presence(ref: str) -> ResponseReturnValue:
 
 
 def _tell(ref: str | None) -> ResponseReturnValue:
+    # Where the scheduler is dead nobody else notices; its task is news, and Now shows since when.
+    web.probe().standing_since(web.now())
     news: dict[str, Any] = {}
     since = changes.read_mark(request.args.get("since", ""))
     if since is None or changes.has_moved_on(db.session(), since, ref):

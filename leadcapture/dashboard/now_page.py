@@ -85,6 +85,7 @@ def now() -> ResponseReturnValue:
         open_task=open_task,
         mentions=mentions.unopened(db.session(), me().id),
         just_done=_just_done(),
+        standing_since=web.probe().standing_since(at),
         gate=gates.closed_gate(db.session(), at),
         may_decide=may_decide(),
     )

@@ -21,6 +21,7 @@ from leadcapture.models import (
     SuppressionScope,
 )
 from leadcapture.outbox import caps, links
+from leadcapture.outbox.ledger import PACKET_KEPT
 from leadcapture.outbox.queue import Draft, enqueue, new_ref
 from leadcapture.prepared import Prepared
 from leadcapture.settings import Settings
@@ -208,6 +209,7 @@ def packet_draft(
         language=occasion.language,
         time_zone=occasion.lead.time_zone,
         due_at=now,
+        not_after=now + PACKET_KEPT,
         letter=versions[
             "packet_letter" if kind is MessageKind.PACKET else "packet_link", "", occasion.language
         ],

@@ -81,11 +81,6 @@ def receive(
     return Received(receipt, is_repeat=False)
 
 
-def find_receipt(session: Session, token: str) -> str | None:
-    """The receipt of the request that this token made; None where it made none."""
-    return session.scalar(_RECEIPT_OF_TOKEN, {"token": token})
-
-
 def release(
     session: Session,
     vault: Vault,
@@ -191,7 +186,7 @@ def _agreed(session: Session, request_id: int) -> bool:
 
 
 def _receipt_of(session: Session, token: str) -> str:
-    receipt = find_receipt(session, token)
+    receipt: str | None = session.scalar(_RECEIPT_OF_TOKEN, {"token": token})
     if receipt is None:
         raise LookupError("a token that is taken has a request")
     return receipt

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from leadcapture.leads import letters_again, timeline
 from leadcapture.leads.follow_ups import KEEPS
 from leadcapture.models import Message, MessageKind, MessageState, TimelineEntry
-from leadcapture.outbox import audit, hours, ledger, policy
+from leadcapture.outbox import audit, caps, hours, ledger, policy
 from leadcapture.outbox.holding import hold_leads
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
@@ -89,6 +89,7 @@ def unskip(
     if not letters_again.queue_again(session, vault, settings, [message], "skip", held, now):
         return False
     audit.record(session, actor_id, Act.UNSKIP, message.ref, now)
+    facts = {"letter": message.kind, "step": message.step}
     timeline.record(
         session,
         message.lead_id,
@@ -96,7 +97,7 @@ def unskip(
         now,
         actor_id=actor_id,
         message_id=message.id,
-        facts={"letter": message.kind, "step": message.step},
+        facts=facts,
     )
     return True
 
@@ -188,4 +189,5 @@ def _soonest(message: Message, now: datetime) -> datetime:
 
 def _kept_until(message: Message, leaves_at: datetime) -> datetime | None:
     """What a person lets go after its time is as fresh then as one that was never kept back."""
-    return message.not_after and max(message.not_after, leaves_at + KEEPS)
+    keeps = ledger.PACKET_KEPT if message.kind in caps.PACKETS else KEEPS
+    return message.not_after and max(message.not_after, leaves_at + keeps)

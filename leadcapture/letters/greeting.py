@@ -35,6 +35,18 @@ def greeting(full_name: str, language: str) -> str:
     return _NAMED[language].format(name=name) if name else _NAMELESS[language]
 
 
+def is_greeting(line: str) -> bool:
+    """True for what `greeting` writes, in whichever language: with a name that is safe or none."""
+    if line in _NAMELESS.values():
+        return True
+    for form in _NAMED.values():
+        before, after = form.split("{name}")
+        if line.startswith(before) and line.endswith(after):
+            name = line.removeprefix(before).removesuffix(after)
+            return name != "" and first_name(name) == name
+    return False
+
+
 def _belongs_in_a_name(character: str) -> bool:
     if character == " " or character in _HYPHENS or character in _APOSTROPHES:
         return True

@@ -71,7 +71,8 @@ class MessageKind(enum.StrEnum):
 class Message(Model):
     """One row of the outbox.
 
-    ``domain`` is the recipient's, in lower case; None on rows of the release before.
+    ``domain`` is the recipient's, in lower case, behind an ``@`` where it is a letter to staff
+    (`queue.lane_of`); None on rows of the release before.
     ``fence`` grows with every claim: an outcome that names an older fence is refused.
     ``payload`` is sealed JSON (bound to ``ref``): ``letter`` and ``packets`` (ids of the
     pinned letter versions), ``values`` (placeholders) and, once a copy was at the dot and none

@@ -35,8 +35,10 @@ from leadcapture.models import Message, MessageKind, MessageState, SuppressionSc
 from leadcapture.outbox import gates
 from leadcapture.prepared import Prepared
 
-CLAIM_LEASE = timedelta(seconds=120)
-SEND_LEASE = timedelta(seconds=660)
+# With the upkeep's 10 s, free again within two minutes, and within eleven after the dot (SC-11).
+# The second outlasts the 600 s that a relay may take to answer, and the commit of its answer.
+CLAIM_LEASE = timedelta(seconds=105)
+SEND_LEASE = timedelta(seconds=645)
 # So many candidates, so that eight workers find one that nobody has locked.
 CANDIDATES = 8
 

@@ -19,7 +19,7 @@ from leadcapture.outbox import caps, claims, gates, ledger, outcomes, policy
 from leadcapture.outbox.claims import Claimed
 from leadcapture.outbox.envelope import envelope_of
 from leadcapture.outbox.pace import TOKEN_LASTS, Allowance
-from leadcapture.outbox.queue import domain_of
+from leadcapture.outbox.queue import STAFF_LANE, lane_of
 from leadcapture.outbox.relay import Refused, RelaySession
 from leadcapture.outbox.render import Press, versions_of
 from leadcapture.outbox.replies import Phase, Reply, Verdict, judge
@@ -153,8 +153,10 @@ class Dispatcher:
         self._relay_was_down = closed.relay_was_down
         if closed.all_mail:
             return now, claims.EVERYTHING
+        # A letter to staff waits for its domain's gate, though not for its pace.
+        shut = closed.domains | {f"{STAFF_LANE}{domain}" for domain in closed.domains}
         awaited, reminders = (
-            None if spent.relay else closed.domains | spent.domains
+            None if spent.relay else shut | spent.domains
             for spent in self._allowance.spent(connection, now)
         )
         return now, claims.KeptBack(awaited, reminders)
@@ -338,6 +340,7 @@ def _stopped(session: Session, now: datetime) -> policy.Refusal | None:
 def _name_domain(connection: Connection, claimed: Claimed | None) -> None:
     """Give a row of the release before its domain."""
     if claimed is not None and claimed.message.domain is None:
-        claimed.message.domain = domain_of(claimed.message.recipient)
+        message = claimed.message
+        message.domain = lane_of(message.kind, message.recipient)
         row = update(Message).where(Message.id == claimed.message.id)
         connection.execute(row.values(domain=claimed.message.domain))

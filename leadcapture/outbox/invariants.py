@@ -1,7 +1,8 @@
 """The ledger's invariants as questions to the database: which rows break which of them.
 
 I4 and I5 see what the relay answered to us, as far as we wrote it down, not what it delivered.
-I9 is kept where letters are composed; of it the database shows the fields that become headers.
+I9 is kept where letters are composed; of it the database shows the fields that become headers, and
+`said` what the sealed payloads hold.
 """
 
 from collections.abc import Callable, Iterator

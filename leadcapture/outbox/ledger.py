@@ -14,12 +14,15 @@ from sqlalchemy import CursorResult, and_, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from leadcapture.models import Attempt, Message, MessageState, Task
-from leadcapture.outbox import claims
+from leadcapture.outbox import caps, claims
 from leadcapture.outbox.queue import new_ref
 
 DOUBT_WAITS = timedelta(minutes=30)
 STAFF_TOLD_AFTER = timedelta(hours=4)
 _STOPS = ("letter_held", "letter_uncertain")
+# A packet that nobody could send for so long asks staff first: who waits may have been helped, or
+# want it no more. A little longer than it is tried, so that its last try is made.
+PACKET_KEPT = timedelta(days=5, hours=5)
 
 
 def settle(
@@ -183,7 +186,11 @@ def bounce(session: Session, message: Message, now: datetime, reason: str) -> bo
 
 
 def release(session: Session, message: Message, now: datetime) -> bool:
-    """A person decides that a held message shall be tried again; False where it is not held."""
+    """A person decides that a held message shall be tried again; False where it is not held.
+
+    It is kept for as long as one that was queued now.
+    """
+    span = {"not_after": now + PACKET_KEPT} if message.kind in caps.PACKETS else {}
     return settle(
         session,
         message,
@@ -193,6 +200,7 @@ def release(session: Session, message: Message, now: datetime) -> bool:
         reason="released",
         due_at=now,
         attempts=0,
+        **span,
     )
 
 

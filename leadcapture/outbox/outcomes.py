@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import func, not_, select
 from sqlalchemy.orm import Session
 
-from leadcapture.models import Attempt, Message, MessageKind, MessageState, SuppressionScope
-from leadcapture.outbox import gates, ledger, policy, stops
+from leadcapture.models import Attempt, Message, MessageState, SuppressionScope
+from leadcapture.outbox import caps, gates, ledger, policy, stops
 from leadcapture.outbox.alerts import raise_alert
 from leadcapture.outbox.holding import hold_leads
 from leadcapture.outbox.queue import domain_of
@@ -19,6 +19,8 @@ from leadcapture.outbox.replies import Phase, Reply, Verdict, back_off, judge
 PACKET_GIVES_UP = timedelta(days=5)
 MAILBOX_FULL_GIVES_UP = timedelta(hours=24)
 NONSENSE_TRIES = 3
+# Only in these phases is it the letter that is tried, and not the relay.
+_ITS_OWN = (Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.BODY, Phase.DOT)
 
 
 def write_reply(session: Session, message: Message, reply: Reply, now: datetime) -> None:
@@ -40,7 +42,7 @@ def apply_refusal(
         # Waiting for the hours is no attempt.
         changes |= {"due_at": refusal.due_at, "attempts": Message.attempts - 1}
     ledger.settle(session, message, refusal.state, now, **changes)
-    if refusal.state is MessageState.EXPIRED and message.kind == MessageKind.PACKET:
+    if refusal.state is MessageState.EXPIRED and message.kind in caps.PACKETS:
         ledger.ask_staff(session, message, "letter_expired", now)
     if refusal.state is MessageState.HELD:
         ledger.ask_staff(session, message, "letter_held", now)
@@ -81,11 +83,10 @@ def _settle(
         ledger.settle(session, message, MessageState.HELD, now, reason="nonsense")
         ledger.ask_staff(session, message, "letter_held", now)
         return MessageState.HELD
-    age = now - max(message.created_at, message.mail_date or message.created_at)
-    if waits and age < gives_up:
+    if waits and _tried_for(session, message, now) < gives_up:
         later = now + back_off(message.attempts, reply.phase)
         ledger.settle(session, message, MessageState.QUEUED, now, reason=reason, due_at=later)
-        if age > ledger.STAFF_TOLD_AFTER:
+        if now - (message.mail_date or message.created_at) > ledger.STAFF_TOLD_AFTER:
             ledger.ask_staff(session, message, "letter_late", now)
         return MessageState.QUEUED
     suppresses = verdict is Verdict.FAILED_AND_SUPPRESS and message.cap_hash
@@ -108,6 +109,23 @@ def _nonsense_before(session: Session, message: Message) -> int:
         Attempt.phase.not_in((Phase.CONNECT, Phase.AUTH)),
     )
     return session.scalar(heard) or 0
+
+
+def _tried_for(session: Session, message: Message, now: datetime) -> timedelta:
+    """Since when the letter itself is tried, or tried again since a person released it.
+
+    What it waited before for a relay out of reach, or for a person, is no try (MD-05).
+    """
+    earlier = message.attempts - 1
+    if earlier < 1:
+        return timedelta(0)
+    tried = session.scalars(
+        select(Attempt.at)
+        .where(Attempt.message_id == message.id, Attempt.phase.in_(_ITS_OWN))
+        .order_by(Attempt.id.desc())
+        .limit(earlier)
+    ).all()
+    return now - tried[-1] if tried else timedelta(0)
 
 
 def _close_gate(
@@ -135,7 +153,7 @@ def _note_domain(
     session: Session, message: Message, reply: Reply, verdict: Verdict, now: datetime
 ) -> None:
     """Close the domain's gate where its answers ask for calm."""
-    domain = message.domain or domain_of(message.recipient)
+    domain = domain_of(message.recipient)
     if verdict is Verdict.POLICY:
         gates.note_policy_refusal(session, domain, _reason(reply, verdict), now)
     elif reply.asks_domain_for_calm:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from leadcapture.database import Instant
 from leadcapture.models import Pace
+from leadcapture.outbox.queue import STAFF_LANE
 
 RELAY = "relay"
 SLOWED_FOR = timedelta(hours=1)
@@ -109,7 +110,7 @@ class Allowance:
 
     def _names(self, domain: str) -> Iterator[str]:
         # Always in this order: two workers never wait for each other.
-        if self.domain:
+        if self.domain and not domain.startswith(STAFF_LANE):
             yield domain_name(domain)
         if self.relay:
             yield RELAY

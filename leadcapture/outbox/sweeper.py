@@ -1,17 +1,24 @@
-"""The sweeper: every 15 minutes it looks for what broke an invariant, and tells staff."""
+"""The sweeper: every 15 minutes it looks for what broke an invariant, and tells staff.
+
+Each time it looks at all open messages, at what changed since it last came by, and at a stretch of
+the rest, round and round: what was altered behind our back in a row of long ago changed nothing
+that the audit knows of.
+"""
 
 import logging
 import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, true
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, false, func, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from leadcapture.database import reading
 from leadcapture.models import (
+    OPEN_STATES,
     AuditEntry,
     Heartbeat,
     Lead,
@@ -20,8 +27,9 @@ from leadcapture.models import (
     Screening,
     TimelineEntry,
 )
-from leadcapture.outbox import invariants
+from leadcapture.outbox import invariants, said
 from leadcapture.outbox.alerts import clear_alerts, open_subjects, raise_alert
+from leadcapture.vault import Vault
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +37,9 @@ INVARIANTS = tuple(f"I{number}" for number in range(1, 11))
 EVERY = timedelta(minutes=15)
 SWEPT = "swept"
 SHOWN = 100
+# So many rows of the rest in each sweep: with up to so many, every row is looked at each time, and
+# a million in twenty sweeps, five hours.
+STRETCH = 50_000
 # The watch comes by each minute: a tick that is a little early still sweeps.
 _SLACK = timedelta(seconds=30)
 # Rows that were being written at the last sweep carry an instant from before it.
@@ -57,21 +68,29 @@ def violations(
     since: datetime | None = None,
     *,
     also: Collection[str] = (),
+    vault: Vault | None = None,
+    stretch: int = STRETCH,
 ) -> list[Violation]:
     """What breaks an invariant, a hundred of each kind at most; reads only.
 
-    Looks at every row; with ``since``, at open messages, at what changed since then, and at the
-    references in ``also``. The hashes of the audit chain are another question: `audit.verify`.
+    Looks at every row; with ``since``, at open messages, at what changed since then, at the
+    references in ``also``, and at the stretch of the rest whose turn it is. The hashes of the
+    audit chain are another question: `audit.verify`. What letters say is opened with the
+    ``vault``, and is not looked at without one.
     """
-    scope = _scope(session, now, since, also)
-    found = set(_found_here(session, scope))
-    for check in invariants.CHECKS:
-        for ref, lead_id in session.execute(check.question(scope).limit(SHOWN)):
-            found.add(Violation(check.invariant, check.what, ref, lead_id))
+    found: set[Violation] = set()
+    for scope in _scopes(session, now, since, also, stretch):
+        found |= set(_found_here(session, scope))
+        if vault is not None:
+            for ref, lead_id in islice(said.wrong_letters(session, vault, scope), SHOWN):
+                found.add(Violation("I9", "typed_words", ref, lead_id))
+        for check in invariants.CHECKS:
+            for ref, lead_id in session.execute(check.question(scope).limit(SHOWN)):
+                found.add(Violation(check.invariant, check.what, ref, lead_id))
     return sorted(found, key=lambda one: (INVARIANTS.index(one.invariant), one.what, one.subject))
 
 
-def sweep(session: Session, now: datetime) -> None:
+def sweep(session: Session, now: datetime, vault: Vault | None = None) -> None:
     """Every 15 minutes, by whichever process comes first: raise what broke, clear what is gone."""
     with reading():
         session.rollback()
@@ -84,6 +103,7 @@ def sweep(session: Session, now: datetime) -> None:
             now,
             last - _OVERLAP if last and last <= now else None,
             also=set().union(*standing.values()),
+            vault=vault,
         )
         session.rollback()
     for violation in found:
@@ -102,20 +122,27 @@ def kind_of(invariant: str) -> str:
     return f"sweep_{invariant.lower()}"
 
 
-def _scope(
-    session: Session, now: datetime, since: datetime | None, also: Collection[str]
-) -> invariants.Scope:
+def _scopes(
+    session: Session,
+    now: datetime,
+    since: datetime | None,
+    also: Collection[str],
+    stretch: int,
+) -> Iterator[invariants.Scope]:
     if since is None:
-        return invariants.Scope(true(), true(), now, whole=True)
-    return invariants.Scope(
-        _changed_messages(session, since, also), _new_requests(since, also), now, whole=False
+        yield invariants.Scope(true(), true(), now, whole=True)
+        return
+    near = _near_messages(session, since, also), _new_requests(since, also)
+    yield invariants.Scope(*near, now, whole=False)
+    messages, requests = (
+        or_(*_stretches(session, column, since, now, stretch))
+        for column in (Message.id, Request.id)
     )
+    yield invariants.Scope(messages, requests, now, whole=False)
 
 
-def _changed_messages(
-    session: Session, since: datetime, also: Collection[str]
-) -> ColumnElement[bool]:
-    """The audit says what changed: its ids grow with time, as its instants nearly do."""
+def _near_messages(session: Session, since: datetime, also: Collection[str]) -> ColumnElement[bool]:
+    """What is open, and what changed: the audit's ids grow with time, as its instants nearly do."""
     before = session.scalar(
         select(AuditEntry.id).where(AuditEntry.at < since).order_by(AuditEntry.id.desc()).limit(1)
     )
@@ -123,7 +150,38 @@ def _changed_messages(
         AuditEntry.id > (before or 0), AuditEntry.message_id.is_not(None)
     )
     named = select(Message.id).where(Message.ref.in_(also))
-    return Message.id.in_(changed.union(named))
+    is_open = select(Message.id).where(Message.state.in_(OPEN_STATES))
+    return Message.id.in_(changed.union(named, is_open))
+
+
+def _stretches(
+    session: Session,
+    column: InstrumentedAttribute[int],
+    since: datetime,
+    now: datetime,
+    stretch: int,
+) -> Iterator[ColumnElement[bool]]:
+    """The rows whose turn came since: the hour says which, so that no process need remember.
+
+    Of turns that were missed, one is made up for; the others come again in the next round.
+    """
+    ends = select(
+        select(func.min(column)).scalar_subquery(), select(func.max(column)).scalar_subquery()
+    )
+    lowest, highest = session.execute(ends).one()
+    if highest is None:
+        yield false()
+        return
+    first, turn = lowest // stretch, _turn(now)
+    among = highest // stretch - first + 1
+    missed = max(turn - 1, min(_turn(since) + 1, turn))
+    for number in sorted({turn % among for turn in range(missed, turn + 1)}):
+        begin = (first + number) * stretch
+        yield column.between(begin, begin + stretch - 1)
+
+
+def _turn(at: datetime) -> int:
+    return int(at.timestamp() // EVERY.total_seconds())
 
 
 def _new_requests(since: datetime, also: Collection[str]) -> ColumnElement[bool]:

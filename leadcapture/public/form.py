@@ -213,7 +213,7 @@ class RequestForm(FlaskForm):  # type: ignore[misc]
 def submission_of(
     form: RequestForm, token: FormToken, language: str, page: str, touch: dict[str, Any]
 ) -> Submission:
-    """What a valid form asks for, normalised and screened."""
+    """What a form asks for, normalised and screened; to be kept only if the form is valid."""
     country = _one_of(form.country)
     country = "" if country == places.ELSEWHERE else country
     phone = phones.read_phone(form.phone.data, country) if form.phone.data else None
@@ -226,7 +226,7 @@ def submission_of(
         full_name=form.full_name.data,
         email=form.address,
         email_typed=form.email.data[: addresses.LONGEST],
-        conditions=tuple(dict.fromkeys(form.conditions.data)),
+        conditions=tuple(dict.fromkeys(form.conditions.data or ())),
         consents=tuple(current_text(kind, language).given() for kind in kinds),
         language=language,
         time_zone=zone if places.is_zone(zone) else phones.guess_zone(phone, country),

@@ -6,11 +6,11 @@ from flask import Flask, Response, current_app, render_template, request, url_fo
 from flask_babel import gettext as _
 
 from leadcapture import places
-from leadcapture.database import db, once_more, open_session
+from leadcapture.database import db, once_more, open_session, reading
 from leadcapture.errors import log_failure
 from leadcapture.intake import touch
+from leadcapture.intake.coming_again import find_receipt, receive_form
 from leadcapture.intake.consent_texts import current_text
-from leadcapture.intake.receive import find_receipt, receive
 from leadcapture.intake.submission import Received, Submission
 from leadcapture.languages import speak
 from leadcapture.limits import seconds_to_wait
@@ -19,7 +19,7 @@ from leadcapture.public.blank_form import HOLE, BlankForms
 from leadcapture.public.blueprint import blueprint
 from leadcapture.public.form import RequestForm, submission_of
 from leadcapture.public.texts import current_words
-from leadcapture.public.typed import MAX_MESSAGE, Typed, read_typed
+from leadcapture.public.typed import MAX_BYTES, MAX_MESSAGE, read_typed
 from leadcapture.web import now, settings, vault
 
 TOUCH_COOKIE = "touch"
@@ -53,15 +53,23 @@ def receive_request(language: str) -> Response:
     language = speak(language or typed.fields.get("lang", ""))
     form = RequestForm(typed.fields)
     wait = seconds_to_wait("form", settings().form_limit)
+    token = form.posted_token
+    if token is not None and not typed.is_cut and (wait or token.is_expired(now())):
+        # What was taken already is told its receipt, however late or often it asks.
+        try:
+            submission = submission_of(form, token, language, request.path, {})
+            known = once_more(lambda: _known(submission))
+        except Exception as failure:
+            log_failure(failure)
+            # With this very token: whether it made a request is still to be found out.
+            form.token.current_token = form.token.data
+            return _too_often(form, wait) if wait else _not_saved(form)
+        if known is not None:
+            return _thanks(known)
     if wait:
         return _too_often(form, wait)
     if typed.is_cut:
-        return _too_large(form, typed)
-    token = form.posted_token
-    if token is not None and token.is_expired(now()):
-        known = find_receipt(db.session(), token.id)
-        if known is not None:
-            return _thanks(known)
+        return _too_large(form)
     if not form.validate():
         return _with_errors(form)
     assert token is not None
@@ -75,11 +83,16 @@ def receive_request(language: str) -> Response:
     return _thanks(received.receipt)
 
 
+def _known(submission: Submission) -> str | None:
+    with reading(), open_session(db.engine) as session:
+        return find_receipt(session, vault(), submission)
+
+
 def _keep(submission: Submission) -> Received:
     # A session of its own for each try: the one before may have ended half-way, or even committed
     # unseen. The token makes a repetition the same request.
     with open_session(db.engine) as session:
-        received = receive(session, vault(), settings(), submission, now())
+        received = receive_form(session, vault(), settings(), submission, now())
         session.commit()
     return received
 
@@ -109,6 +122,7 @@ def _draw(form: RequestForm, title: str = "", sentence: str = "") -> str:
         time_zones=list(places.time_zones()),
         action=url_for("public.receive_request", language=language),
         max_message=MAX_MESSAGE,
+        max_bytes=MAX_BYTES,
     )
 
 
@@ -129,17 +143,19 @@ def _with_errors(form: RequestForm) -> Response:
     return _again(form, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-def _too_large(form: RequestForm, typed: Typed) -> Response:
+def _too_large(form: RequestForm) -> Response:
+    read = len(form.message.data)
     return _again(
         form,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         _("That was more than we can take in"),
         _(
-            "We kept the first %(number)s characters of your message. "
-            "Please look through it and send it again, or call us.",
+            "We could read the first %(read)s characters of your message; it may have up to "
+            "%(number)s. Please shorten it and send it again, or call us.",
+            read=read,
             number=MAX_MESSAGE,
         )
-        if typed.fields
+        if read > MAX_MESSAGE
         else _("Please shorten what you wrote and send it again, or call us."),
     )
 

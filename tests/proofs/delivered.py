@@ -13,6 +13,7 @@ from leadcapture.models import Message, MessageKind, MessageState, Task
 from leadcapture.outbox import sweeper
 from leadcapture.outbox.envelope import SENDER, token_of_sender, verify
 from leadcapture.settings import Settings
+from leadcapture.vault import Vault
 from tests.proofs.oracle import Copy, Journal
 
 MOST_DOUBTS = 2
@@ -62,7 +63,9 @@ def compare(session: Session, journal: Journal, settings: Settings, now: datetim
     delivered.faults += [f"{mail_id}: a copy of a message that nobody queued" for mail_id in copies]
     if delivered.extra > delivered.doubts:
         delivered.faults.append(f"{delivered.extra} extra copies of {delivered.doubts} uncertain")
-    delivered.faults += [str(violation) for violation in sweeper.violations(session, now)]
+    vault = Vault(settings.seal_keys, settings.seal_key_id, settings.hash_key)
+    broken = sweeper.violations(session, now, vault=vault)
+    delivered.faults += [str(violation) for violation in broken]
     return delivered
 
 

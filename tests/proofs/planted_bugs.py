@@ -208,7 +208,7 @@ BUGS = (
     Bug(
         "the lease after the intent is too short",
         f"{OUTBOX}claims.py",
-        "SEND_LEASE = timedelta(seconds=660)",
+        "SEND_LEASE = timedelta(seconds=645)",
         "SEND_LEASE = timedelta(seconds=120)",
         (RULES,),
     ),

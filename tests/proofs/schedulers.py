@@ -33,6 +33,8 @@ STOPS_WITHIN = 30.0
 REMINDERS = 5
 BEFORE_DOT = timedelta(seconds=120)
 AFTER_DOT = timedelta(minutes=11)
+# What frees it comes by so often.
+UPKEEP = timedelta(seconds=10)
 STALL = 4.0
 DEATHS: tuple[PhaseName, ...] = ("data", "dot")
 PHASES: tuple[PhaseName, ...] = ("connect", "ehlo", "mail", "rcpt", "data", "body", "dot")
@@ -200,7 +202,7 @@ def _resume_after(place: Place, service: Service, outbox: Outbox, phase: PhaseNa
         now = database_now(session)
         if ledger.reclaim_lost(session, now):
             faults.append(f"SC-11: killed at {phase}, its letter was taken from it at once")
-        free_at = now + (AFTER_DOT if is_after_dot else BEFORE_DOT)
+        free_at = now + (AFTER_DOT if is_after_dot else BEFORE_DOT) - UPKEEP
         if ledger.reclaim_lost(session, free_at) != 1:
             faults.append(f"SC-11: killed at {phase}, its letter is kept for too long")
         session.commit()

@@ -18,6 +18,7 @@ from tests.proofs.audit import audit_tampered
 from tests.proofs.backups import backups
 from tests.proofs.bots_and_people import bots_and_people
 from tests.proofs.clock_jumps import clock_jumps
+from tests.proofs.counted import counted
 from tests.proofs.deploys import deploys
 from tests.proofs.disk_full import disk_full
 from tests.proofs.exported import exported
@@ -28,6 +29,7 @@ from tests.proofs.fuzzed import fuzzed
 from tests.proofs.honest_letters import honest_letters
 from tests.proofs.injected import injected
 from tests.proofs.interpreters import interpreters
+from tests.proofs.killed_upgrades import killed_upgrades
 from tests.proofs.largest_posts import largest_posts
 from tests.proofs.planted import planted
 from tests.proofs.relay_log import relay_log
@@ -35,6 +37,7 @@ from tests.proofs.release_before import release_before
 from tests.proofs.restarts import database_restarts
 from tests.proofs.restored import restored_copy
 from tests.proofs.schedulers import schedulers
+from tests.proofs.smuggled import smuggled
 from tests.proofs.soak import soak
 from tests.proofs.states import states
 from tests.proofs.stop_races import stop_races
@@ -65,6 +68,8 @@ Turn = tuple[str, str]
 PROOFS: dict[str, Proof] = {
     "acknowledged": acknowledged,
     "synced": synced,
+    "counted": counted,
+    "killed_upgrades": killed_upgrades,
     "answer_lost": answer_lost,
     "ledger": fault_ledger,
     "schedulers": schedulers,
@@ -88,13 +93,15 @@ PROOFS: dict[str, Proof] = {
     "interpreters": interpreters,
     "exported": exported,
     "injected": injected,
+    "smuggled": smuggled,
     "fuzzed": fuzzed,
     "largest_posts": largest_posts,
     "bots_and_people": bots_and_people,
 }
 # What does not depend on the database is proved once; only a server can be restarted.
 ONLY_ON = dict.fromkeys(
-    ("planted", "honest_letters", "interpreters", "bots_and_people", "exported"), KINDS[:1]
+    ("planted", "honest_letters", "interpreters", "bots_and_people", "exported", "smuggled"),
+    KINDS[:1],
 ) | {"database_restarts": KINDS[1:]}
 
 

@@ -18,7 +18,7 @@ from leadcapture.database import open_session, reading
 from leadcapture.letters import Letter
 from leadcapture.models import Message, MessageKind, MessageState
 from leadcapture.outbox.claims import SEND_LEASE
-from leadcapture.outbox.dispatch import Dispatcher
+from leadcapture.outbox.dispatch import OUTCOME_WAITS, Dispatcher
 from leadcapture.outbox.relay import DOT_TIMEOUT, RelaySession
 from leadcapture.settings import Settings, load
 from tests.both import Place
@@ -103,7 +103,7 @@ def prove_window(place: Place, count: int, silence: float, bound: float = BOUND)
     settings = load(service_environ(place.folder, place.url, port=8000, smtp_port=9))
     outbox = Outbox(place.engine, settings)
     faults = _order_faults(place, outbox, silence)
-    if not 600 <= DOT_TIMEOUT <= SEND_LEASE.total_seconds() - 60:
+    if not 600 <= DOT_TIMEOUT <= SEND_LEASE.total_seconds() - 2 * OUTCOME_WAITS:
         faults.append(f"after the dot it waits for {DOT_TIMEOUT:g} s, its lease is {SEND_LEASE}")
     windows = _measure(place, outbox, count)
     p50, p99 = (statistics.quantiles(windows, n=100)[at] for at in (49, 98))

@@ -26,7 +26,10 @@ TASK: Mapping[str, LazyString] = {
     "letter_failed": lazy_gettext("A letter could not be delivered"),
     "letter_uncertain": lazy_gettext("A letter may or may not have arrived"),
     "letter_held": lazy_gettext("A letter is held"),
-    "letter_expired": lazy_gettext("A packet came too late to be sent"),
+    "letter_expired": lazy_gettext(
+        "A packet could not be sent for five days and was not sent since. Call the person, or "
+        "send the packet again on their page."
+    ),
     "letter_late": lazy_gettext("A letter has been delayed for hours"),
     "queue_held": lazy_gettext(
         "Our mail server refuses us, and all mail waits. Have the mail settings put right, then "
