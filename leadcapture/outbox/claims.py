@@ -255,14 +255,12 @@ def _claim(is_first_try: bool, passes_over: bool, by_server: bool = False) -> Up
     )
 
 
-@cache
 def _claim_without_gates(by_server: bool) -> Update:
     """The claim of a first try that a person waits for; takes nothing where a gate stands."""
     claim = _claim(is_first_try=True, passes_over=False, by_server=by_server)
     return claim.where(~select(_GATE.c.name).exists())
 
 
-@cache
 def _sent_and_claimed(by_server: bool) -> Update:
     """Outcome and next claim in one way to the server and one commit: of different rows."""
     return _claim_without_gates(by_server).add_cte(_sent_and_noted(by_server).cte("noted"))
@@ -305,7 +303,6 @@ def _first_due(passes_over: bool) -> Select[Any]:
     return _due(False, passes_over, limit=1)
 
 
-@cache
 def _intent(by_server: bool) -> Update:
     """claimed → sending, where nothing has come between: a lease, a pause, a stop, a deadline."""
     now, lease = _moment(by_server), _LEASE
@@ -335,7 +332,6 @@ def _intent(by_server: bool) -> Update:
     )
 
 
-@cache
 def _sent(by_server: bool) -> Update:
     now = _moment(by_server)
     return _moved_from(MessageState.SENDING, MessageState.UNCERTAIN).values(
@@ -343,7 +339,6 @@ def _sent(by_server: bool) -> Update:
     )
 
 
-@cache
 def _sent_and_noted(by_server: bool) -> Insert:
     """Both in one statement: one way to a server that knows how, and a commit of its own."""
     sent = _sent(by_server).returning(_MESSAGE.c.id, _MESSAGE.c.fence, _MESSAGE.c.state_at)
@@ -351,7 +346,6 @@ def _sent_and_noted(by_server: bool) -> Insert:
     return _noted(select(row.c.id, row.c.fence, *_TAKEN, row.c.state_at))
 
 
-@cache
 def _noted_of_row() -> Insert:
     row = _MESSAGE.c
     mine = row.id == bindparam("of_id", type_=Integer)

@@ -38,7 +38,7 @@
     const bytes = body.toString().length;
     if (length <= message.dataset.max && bytes <= form.dataset.maxBytes) return false;
     // Written as the limit beside it is.
-    tell(form, "too-long").querySelector("[data-length]").textContent = length.toLocaleString("en");
+    tell(form, "too-long").querySelector("[data-length]").textContent = String(length);
     return true;
   };
 
