@@ -111,6 +111,8 @@ def plainly(session: Session, rules: Rules, now: datetime) -> Plain:
             ):
                 continue
             answer = next((one for one in answers if one.at >= request.created_at), None)
+            if answer and answer.kind == "status_changed" and answer.facts["to"] == "closed":
+                continue
             took = _open_between(rules, request.created_at, answer.at if answer else now)
             is_late = took > rules.target_of(request.channel)
             told = (

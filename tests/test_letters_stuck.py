@@ -91,6 +91,16 @@ def test_a_held_letter_goes_out_with_the_password_once_more(
     assert session.scalars(select(Task.done_at)).all() != [None]
 
 
+def test_a_packet_whose_time_has_passed_is_kept_anew_when_a_person_tries_it_again(
+    rosa: Visitor, session: Session, lead: Lead, clock: Clock
+) -> None:
+    held(session, lead, not_after=clock.now - timedelta(days=1))
+    rosa.send(page_at(rosa, lead, "now"), "/release", password=PASSWORD)
+    letter = the_letter(session)
+    assert letter.state is MessageState.QUEUED
+    assert letter.not_after is not None and letter.not_after > clock.now
+
+
 def test_a_wrong_password_says_so_and_keeps_the_letter(
     rosa: Visitor, session: Session, lead: Lead
 ) -> None:

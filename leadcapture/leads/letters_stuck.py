@@ -14,7 +14,7 @@ from leadcapture.leads import timeline
 from leadcapture.leads.decisions import finish_tasks
 from leadcapture.leads.letters_ahead import TOO_LATE, Answer, is_paused
 from leadcapture.models import Message, MessageKind, MessageState, Task
-from leadcapture.outbox import audit, ledger, policy
+from leadcapture.outbox import audit, caps, ledger, policy
 
 _NOTED = (MessageState.FAILED, MessageState.BOUNCED)
 
@@ -57,7 +57,7 @@ def try_again(session: Session, message: Message, actor_id: int, now: datetime) 
         return TOO_LATE
     if not may_try_again(message):
         return Answer(False, refused=message.reason)
-    refusal = policy.refusal(session, message, now)
+    refusal = _refusal(session, message, now)
     if refusal is not None and refusal.state is not MessageState.QUEUED:
         return Answer(False, refused=refusal.reason)
     done = ledger.release(session, message, now)
@@ -98,6 +98,17 @@ def settle(session: Session, message: Message, actor_id: int, now: datetime) -> 
     if not finish_tasks(session, Task.message_id == message.id, now):
         return TOO_LATE
     return _told(session, message, Act.NOTED, actor_id, now, True)
+
+
+def _refusal(session: Session, message: Message, now: datetime) -> policy.Refusal | None:
+    """What would stop it at once; not its time, where the release gives it that anew."""
+    if message.kind not in caps.PACKETS:
+        return policy.refusal(session, message, now)
+    kept_until, message.not_after = message.not_after, None
+    try:
+        return policy.refusal(session, message, now)
+    finally:
+        message.not_after = kept_until
 
 
 def _told(
