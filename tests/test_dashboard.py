@@ -424,6 +424,8 @@ def test_the_number_of_queries_does_not_grow_with_the_leads(
             a_message(session, lead, state=MessageState.FAILED)
 
     more(1)
+    # Once beforehand: what is read once for many requests is no part of it.
+    queries()
     few = queries()
     more(20)
     assert queries() == few <= 15
