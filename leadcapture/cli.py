@@ -3,12 +3,13 @@
 import logging
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
-from leadcapture import serve, up
+from leadcapture import up
 from leadcapture.settings import SECRETS_FILE, Settings, SettingsError, load
 
 
@@ -55,6 +56,7 @@ def run_everything(port: int) -> None:
 @click.option("--threads", default=8, show_default=True)
 def web(host: str, port: int, workers: int, threads: int) -> None:
     """Serve the pages."""
+    from leadcapture import serve
     from leadcapture.app import create_app
 
     settings = _settings()
@@ -177,11 +179,10 @@ def queue() -> None:
     from leadcapture.database import open_engine, open_session, reading
     from leadcapture.queue_table import HEADS, read_queue
     from leadcapture.terminal import table
-    from leadcapture.web import utc_now
 
     engine = open_engine(_settings(_embedded()).database_url)
     with reading(), open_session(engine) as session:
-        found = read_queue(session, utc_now())
+        found = read_queue(session, datetime.now(UTC))
     engine.dispose()
     click.echo(table(HEADS, found.rows))
     if found.gates:

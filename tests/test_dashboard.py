@@ -425,7 +425,7 @@ def test_the_number_of_queries_does_not_grow_with_the_leads(
             a_message(session, lead, state=MessageState.FAILED)
 
     more(1)
-    # Whether the scheduler lives is asked once for many pages.
+    # Once beforehand: what is read once for many requests is no part of it.
     queries()
     few = queries()
     more(20)

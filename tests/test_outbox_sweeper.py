@@ -1,12 +1,13 @@
 """The sweeper: a planted violation of each invariant is found, told to staff, and cleared."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, delete, insert, select, text, update
+from sqlalchemy import Engine, delete, event, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from leadcapture.dashboard import words
@@ -22,7 +23,7 @@ from leadcapture.models import (
     SuppressionScope,
     Task,
 )
-from leadcapture.outbox import claims, ledger, stops, sweeper
+from leadcapture.outbox import claims, invariants, ledger, stops, sweeper
 from leadcapture.outbox.queue import open_payload
 from leadcapture.scheduler import Timetable
 from leadcapture.settings import Settings
@@ -311,6 +312,30 @@ def test_a_letter_that_our_keys_do_not_open_is_another_matter(
 ) -> None:
     change(session, sent, payload=b"none" + sent.payload[4:])
     assert sweeper.violations(session, clock(), vault=test_vault) == []
+
+
+def test_each_question_reads_the_rows_whose_turn_it_is_and_no_table_whole(
+    session: Session, sent: Message, clock: Clock
+) -> None:
+    """MD-23: of a million entries a stretch costs what a stretch costs."""
+    if session.get_bind().dialect.name != "sqlite":
+        return  # PostgreSQL goes by how many rows there are, and here are few.
+    connection, plans = session.connection(), []
+
+    @event.listens_for(connection, "before_cursor_execute")
+    def explain(
+        _connection: object, cursor: object, statement: str, given: object, *_: object
+    ) -> None:
+        if statement.startswith("SELECT"):
+            rows = cursor.execute(f"EXPLAIN QUERY PLAN {statement}", given).fetchall()  # type: ignore[attr-defined]
+            plans.append("\n".join(str(row[-1]) for row in rows))
+
+    assert not sweeper.violations(session, clock(), clock() - sweeper.EVERY, also={sent.ref})
+    event.remove(connection, "before_cursor_execute", explain)
+    assert len(plans) > 2 * len(invariants.CHECKS)
+    whole = re.compile(r"SCAN (message|request|audit|attempt)\b(?! USING)")
+    # Where the last sweep left off is looked for from the end of the audit, and soon found.
+    assert [plan for plan in plans if whole.search(plan)] == ["SCAN audit"]
 
 
 def test_of_more_rows_than_a_stretch_each_has_its_turn(

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,8 +31,11 @@ FILE = "audit-head"
 ALERT = "audit_broken"
 BATCH = 500
 SEALED_IN_A_TURN = 10_000
-VERIFIED_IN_A_TURN = 20_000
+# Each minute a third of a second of the processor: half a percent. What is changed among up to so
+# many entries shows within 90 s (OP-01), in one of a million within 40 minutes.
+VERIFIED_IN_A_TURN = 25_000
 _LOCK = 7_355_609
+_WRITTEN = json.JSONEncoder(default=str).encode
 
 
 @dataclass(frozen=True)
@@ -232,21 +235,20 @@ def _following(session: Session, position: int, size: int) -> Sequence[Any]:
 
 
 def _hash(key: bytes, previous: Head, row: Any) -> str:
-    content = json.dumps([previous.position + 1, *_content(row)], default=str).encode()
-    return hmac.new(key, previous.hash.encode() + b"\n" + content, hashlib.sha256).hexdigest()
+    content = _WRITTEN([previous.position + 1, *_content(row)])
+    return hmac.digest(key, f"{previous.hash}\n{content}".encode(), "sha256").hex()
 
 
-def _content(row: Any) -> Iterator[object]:
+def _content(row: Any) -> Sequence[object]:
     """What an entry says, the same on both databases."""
-    yield from (row.id, row.act, row.subject, row.actor_id, row.message_id, row.from_state)
-    yield from (row.to_state, row.fence, row.reason, row.sha256)
-    at = row.at
+    *said, at = row[:_SAID]
     if isinstance(at, datetime):
         at = at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
-    yield at
+    return (*said, at)
 
 
-# The instant as the driver gives it: one that somebody made unreadable must not end the look.
+# In the order in which an entry is hashed, and then its place in the chain. The instant is as
+# the driver gives it: one that somebody made unreadable must not end the look.
 _COLUMNS = (
     AuditEntry.id,
     AuditEntry.act,
@@ -262,6 +264,7 @@ _COLUMNS = (
     AuditEntry.position,
     AuditEntry.hash,
 )
+_SAID = len(_COLUMNS) - 2
 _TABLE = AuditEntry.metadata.tables[AuditEntry.__tablename__]
 _SEAL = (
     update(_TABLE)

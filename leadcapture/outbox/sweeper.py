@@ -37,9 +37,9 @@ INVARIANTS = tuple(f"I{number}" for number in range(1, 11))
 EVERY = timedelta(minutes=15)
 SWEPT = "swept"
 SHOWN = 100
-# So many rows of the rest in each sweep: with up to so many, every row is looked at each time, and
-# a million in twenty sweeps, five hours.
-STRETCH = 50_000
+# So many rows of the rest in each sweep, a quarter of a percent of a core. With up to so many,
+# every row is looked at each time; of a million, each within ten hours.
+STRETCH = 25_000
 # The watch comes by each minute: a tick that is a little early still sweeps.
 _SLACK = timedelta(seconds=30)
 # Rows that were being written at the last sweep carry an instant from before it.
