@@ -126,7 +126,7 @@ def test_only_a_fault_of_the_address_stops_it(
     state: MessageState,
     suppressed: bool,
 ) -> None:
-    """MD-11: DELIVERY's table: not for policy, a full mailbox, or what was only delayed."""
+    """MD-11: the outbox's table: not for policy, a full mailbox, or what was only delayed."""
     message = a_sent_letter(session)
     take(bounce(verp(settings, message), message, action=action, status=status))
     assert message.state is state

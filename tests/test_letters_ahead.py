@@ -66,7 +66,7 @@ def test_a_skipped_letter_is_cancelled_and_the_others_stay(
 def test_a_paused_letter_is_not_claimed_and_goes_on_with_the_password(
     rosa: Visitor, session: Session, janet: Lead, clock: Clock
 ) -> None:
-    """DELIVERY: held, and released by a person who signed in afresh."""
+    """`leadcapture.outbox`: held, and released by a person who signed in afresh."""
     letter = first_letter(session)
     due_at, keeps = letter.due_at, TUESDAY_MORNING + timedelta(days=5)
     letter.not_after = keeps

@@ -72,7 +72,7 @@ def test_a_held_letter_goes_out_with_the_password_once_more(
     send_due: Callable[[], object],
     office: PostOffice,
 ) -> None:
-    """DELIVERY: held → staff release, signed in afresh → queued (AU-11)."""
+    """`leadcapture.outbox`: held → staff release, signed in afresh → queued (AU-11)."""
     held(session, lead, attempts=3)
     page = page_at(rosa, lead, where)
     assert "If it stops once more, it comes back here." in page.main_text
@@ -171,7 +171,7 @@ def test_what_a_colleague_knows_to_have_arrived_counts_as_sent(
     reason: str,
     doubts: int,
 ) -> None:
-    """DELIVERY: uncertain → evidence (staff) → sent."""
+    """`leadcapture.outbox`: uncertain → evidence (staff) → sent."""
     held(session, lead, reason, state=state, doubts=doubts)
     page = page_at(rosa, lead, where)
     assert "it counts as sent and nothing more goes out" in page.main_text

@@ -68,7 +68,7 @@ def test_a_relay_that_is_closing_shuts_no_domain(
 ) -> None:
     """421 before any recipient is known is the relay's own: it is left alone for a moment.
 
-    DELIVERY's table: at MAIL FROM the letter backs off; before, no attempt is counted.
+    the outbox's table: at MAIL FROM the letter backs off; before, no attempt is counted.
     """
     packet = a_packet(session, "one@busy.example")
     waiting = a_packet(session, "two@busy.example")
@@ -140,8 +140,10 @@ def test_a_pause_between_claim_and_intent_keeps_the_letter(
     clock: Clock,
     office: PostOffice,
 ) -> None:
-    """DELIVERY: the intent's guard. The body is on its way, a pause commits, the dot is never
-    sent; the letter waits, and no attempt is counted."""
+    """The intent's guard: the body is on its way, a pause commits, the dot is never sent.
+
+    The letter waits, and no attempt is counted.
+    """
     packet = a_packet(session, "one@calm.example")
     session.commit()
 
@@ -172,7 +174,7 @@ def test_a_pause_between_claim_and_intent_keeps_the_letter(
 
 
 def test_an_intent_after_the_claims_own_deadline_is_refused(session: Session, clock: Clock) -> None:
-    """DELIVERY: claimed → sending only where the own deadline has not passed."""
+    """`leadcapture.outbox`: claimed → sending only where the own deadline has not passed."""
     a_packet(session, "one@calm.example")
     claimed = claim(session, clock.now)
     clock.advance(claims.CLAIM_LEASE)
@@ -183,7 +185,7 @@ def test_an_intent_after_the_claims_own_deadline_is_refused(session: Session, cl
 def test_an_outcome_is_written_and_the_next_is_claimed_where_no_gate_stands(
     engine: Engine, session: Session, clock: Clock, stands: bool
 ) -> None:
-    """DELIVERY: both in one commit, and a gate that closed meanwhile is still seen."""
+    """`leadcapture.outbox`: both in one commit, and a gate that closed meanwhile is still seen."""
     first, second = (a_packet(session, f"{name}@busy.example") for name in ("one", "two"))
     claimed = claim(session, clock.now)
     assert claims.declare_intent(session.connection(), claimed, "0" * 64, clock.now)
@@ -226,7 +228,7 @@ def test_staff_hear_of_a_packet_that_waits_for_four_hours(
 def test_a_packet_that_came_too_late_is_a_task_for_staff(
     session: Session, send_due: SendDue, clock: Clock
 ) -> None:
-    """DELIVERY: expired, staff task if a packet."""
+    """`leadcapture.outbox`: expired, staff task if a packet."""
     late = a_packet(session, "one@calm.example", not_after=clock.now - timedelta(seconds=1))
     send_due()
     session.refresh(late)
@@ -243,7 +245,7 @@ def test_what_a_patient_waited_for_behind_a_held_queue_is_a_task_and_not_sent_un
     clock: Clock,
     kind: MessageKind,
 ) -> None:
-    """MD-05, DELIVERY: as the service itself queues it, expired after five days and a bit."""
+    """MD-05: as the service itself queues it, expired after five days and a bit."""
     lead = a_lead(session)
     request = a_request(session, lead)
     occasion = Occasion(

@@ -279,7 +279,7 @@ def test_a_slowed_pace_is_half_for_an_hour(session: Session) -> None:
 
 
 def test_after_a_silence_of_the_relay_its_pace_begins_low_and_doubles(session: Session) -> None:
-    """DELIVERY: slow start after a circuit opens."""
+    """`leadcapture.outbox`: slow start after a circuit opens."""
     clock, allowance = Clock(), Allowance(0, 960)
     for _ in range(gates.FAILURES_BEFORE_PAUSE):
         gates.note_relay_down(session, "connect_lost", clock.now)

@@ -9,7 +9,7 @@ from leadcapture.outbox.replies import Phase, Reply, Verdict, back_off, judge, r
 V, P = Verdict, Phase
 
 TABLE = [
-    # phase, code, enhanced, what follows: DELIVERY's table, cell by cell
+    # phase, code, enhanced, what follows: the outbox's table, cell by cell
     (P.CONNECT, None, "", V.RELAY_DOWN),
     (P.CONNECT, 421, "4.3.2", V.RELAY_DOWN),
     (P.CONNECT, 450, "", V.RELAY_DOWN),
@@ -96,5 +96,5 @@ def test_the_waits_grow_threefold_to_four_hours_and_are_spread() -> None:
 
 
 def test_a_greylisted_recipient_is_left_alone_for_five_minutes() -> None:
-    """DELIVERY: RCPT other, first retry ≥ 5 min."""
+    """`leadcapture.outbox`: RCPT other, first retry ≥ 5 min."""
     assert min(back_off(1, Phase.RCPT) for _ in range(200)) >= timedelta(minutes=5)

@@ -123,7 +123,7 @@ def test_a_dead_worker_keeps_no_letter_until_the_clock_shows_its_old_time_again(
 
 @pytest.mark.parametrize("state", FINAL)
 def test_nobody_releases_what_is_final(session: Session, clock: Clock, state: MessageState) -> None:
-    """DELIVERY: a final state never changes."""
+    """`leadcapture.outbox`: a final state never changes."""
     message = a_message(session, state=state)
     assert not ledger.release(session, message, clock.now)
     session.refresh(message)

@@ -85,7 +85,7 @@ def test_all_mail_is_stopped_by_command_and_flows_again_from_the_first_page(
     send_due: Callable[[], int],
     sign_in: SignIn,
 ) -> None:
-    """DELIVERY: pause and release."""
+    """`leadcapture.outbox`: pause and release."""
     a_message(session, kind=MessageKind.PACKET)
     session.commit()
     run_command(["hold-outbox"], service_environ(tmp_path, database_url, port=8000, smtp_port=25))

@@ -38,7 +38,7 @@ class Dispatcher:
     """Sends what is due over one relay session; any number may run at once, one a thread.
 
     ``clock`` answers with the instant that due times and leases are compared with; None asks
-    the database (DELIVERY: one clock on PostgreSQL). One connection to the database is held
+    the database (one clock on PostgreSQL). One connection to the database is held
     while there is something to send.
     """
 

@@ -80,7 +80,7 @@ def read_reply(phase: Phase, code: int, text: bytes) -> Reply:
 
 
 def judge(reply: Reply) -> Verdict:
-    """What follows from a reply: DELIVERY's table, row by row."""
+    """What follows from a reply: the outbox's table, row by row."""
     if reply.code is None:
         return _judge_loss(reply.phase)
     kind = reply.code // 100

@@ -1,4 +1,4 @@
-"""The relay's journal held against the database: what DELIVERY promises of every message."""
+"""The relay's journal held against the database: what the outbox promises of every message."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""DELIVERY's table of states as this proof knows it: which moves there are, and what they change.
+"""The outbox's table of states as this proof knows it: which moves there are, and what they change.
 
 Written down a second time on purpose: the service's own code is what is on trial.
 """

@@ -3,7 +3,7 @@
 Hypothesis chooses what happens: letters are queued, three dispatchers take them, each stopped
 before every transaction and at the dot, overtaken, killed; the relay answers whatever there is
 to answer; the clock jumps; people stop, cancel, release and close. After each step every message
-is held against `tests.proofs.state_table` and the ledger's invariants (DELIVERY, I3 to I8), and
+is held against `tests.proofs.state_table` and the ledger's invariants (I3 to I8), and
 in the end all must come to a final state.
 """
 

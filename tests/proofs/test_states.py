@@ -115,7 +115,7 @@ def test_a_stop_beats_the_intent_wherever_the_worker_stands(
 
 
 def test_a_stop_turns_what_is_claimed_in_its_own_transaction(world: World) -> None:
-    """DELIVERY, rule 6: whoever looks right after it finds nothing that may still leave."""
+    """Rule 6 of `leadcapture.outbox`: who looks right after it finds nothing that may leave."""
     world.queue(MessageKind.FOLLOW_UP)
     world.work(0, steps=TO_THE_DOT[MessageKind.FOLLOW_UP] - 1)
     world.stop(0, SuppressionScope.FOLLOW_UPS)
