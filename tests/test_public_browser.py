@@ -69,7 +69,7 @@ def test_every_state_of_every_page_is_accessible(
     check()
     page.goto(f"/stop/{links.sign(settings.hash_key, 'stop', cap_hash)}")
     check()
-    page.get_by_role("button").click()
+    page.get_by_role("button", name="Stop the letters").click()
     page.get_by_role("heading", name="No more letters").wait_for()
     check()
     page.goto("/nowhere")
