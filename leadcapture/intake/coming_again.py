@@ -24,13 +24,20 @@ def receive_form(
 ) -> Received:
     """`receive`; a known token that says something else makes a request under a key of its own.
 
-    That key follows from token and words, so that it comes again as the same request too. Only
-    a form that does come again costs a question more.
+    That key follows from token and words, so that it comes again as the same request too. With
+    another address it waits for a person: one fresh form must not write to a hundred (AB-05).
+    Only a form that does come again costs a question more.
     """
     received = receive(session, vault, settings, submission, now)
     if not received.is_repeat or _receipt_of(session, vault, submission, submission.token):
         return received
-    corrected = dataclasses.replace(submission, token=_own_key(vault, submission))
+    first = session.scalar(select(Request.email_typed).where(Request.token == submission.token))
+    is_same_address = first is not None and first.casefold() == submission.email_typed.casefold()
+    corrected = dataclasses.replace(
+        submission,
+        token=_own_key(vault, submission),
+        held_reason=submission.held_reason or ("" if is_same_address else "other_address"),
+    )
     return receive(session, vault, settings, corrected, now)
 
 

@@ -10,6 +10,9 @@ HELD_REQUEST: Mapping[str, LazyString] = {
     "honeypot": lazy_gettext("Looks like a robot: it filled in a field that people cannot see."),
     "too_fast": lazy_gettext("Looks like a robot: the form was sent within seconds."),
     "links": lazy_gettext("Looks like advertising: the message is full of links."),
+    "other_address": lazy_gettext(
+        "The same form came before with another address. Somebody who mended a slip, or a robot."
+    ),
     "rate": lazy_gettext("Many requests came from this place at once."),
     "mail_unread": lazy_gettext(
         "A service told of a call or a chat, but not in a way that says whom to call. Open it and "
