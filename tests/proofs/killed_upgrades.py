@@ -16,7 +16,7 @@ def killed_upgrades(place: Place, quick: bool, seed: int) -> Finding:
     del seed
     with ExitStack() as stack:
         fresh = _empty_ones(place.kind, place.folder, stack)
-        kills = kill_upgrades(lambda: next(fresh), place.folder, 8 if quick else 100)
+        kills = kill_upgrades(lambda: next(fresh), place.folder, 4 if quick else 100)
     told = (
         f"{kills.kills} kills over {kills.moments} statements and commits, "
         f"at {len(kills.revisions)} revisions"
