@@ -1,5 +1,6 @@
 """The short form of the planted bugs: each can still be planted, and two of them are."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,15 @@ def test_each_bug_can_still_be_planted(bug: Bug) -> None:
     """A rule that is written otherwise now needs its bug written otherwise too."""
     assert fault_of_text(bug) == ""
     assert bug.right != bug.wrong
+
+
+def test_each_names_tests_that_there_are() -> None:
+    """A test that was called otherwise notices nothing, and stops the whole list."""
+    for test in {test for bug in ALL for test in bug.tests}:
+        place, _, name = test.partition("::")
+        words = Path(place).read_text()
+        written = rf"(def|class) {re.escape(name.partition('[')[0])}\b"
+        assert not name or re.search(written, words), test
 
 
 def test_there_are_enough_of_them_and_each_has_a_name_of_its_own() -> None:
