@@ -40,7 +40,7 @@ class Size:
     whole: bool = True
 
 
-QUICK = Size(people=250, breaks_for=25, heals_within=60)
+QUICK = Size(people=250, breaks_for=45, heals_within=60)
 FULL = Size(people=5000, breaks_for=600, heals_within=300)
 
 
