@@ -91,7 +91,7 @@ class Timetable:
         self.pages = integrity.DailyCheck(engine, settings.data_dir)
         integrity.remember_damage_met(engine, settings.data_dir)
         self._beaten: dict[str, tuple[datetime, str]] = {}
-        helo = settings.mail_from.rpartition("@")[2]
+        helo = settings.mail_domain
         self.relay_log = RelayLog(settings.relay_log, helo) if settings.relay_log else None
         self.dispatchers = [
             Dispatcher(engine, settings, vault, RelaySession(settings.relay, helo), clock)

@@ -139,6 +139,11 @@ class Settings:
     def is_https(self) -> bool:
         return self.public_url.startswith("https://")
 
+    @property
+    def mail_domain(self) -> str:
+        """The domain of our Message-IDs and our HELO: the sender's, which no visitor chooses."""
+        return self.mail_from.rpartition("@")[2]
+
 
 SECRETS_FILE = "secrets.env"
 

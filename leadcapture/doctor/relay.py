@@ -32,7 +32,7 @@ def examine(settings: Settings, now: datetime) -> list[Finding]:
     if settings.mailbox_dir is not None:
         return [ok("relay", "the embedded mailbox takes all mail; nothing leaves this machine")]
     sender = settings.bounce_address or settings.mail_from
-    helo = settings.mail_from.rpartition("@")[2]
+    helo = settings.mail_domain
     look = look_at_relay(settings.relay, helo, sender)
     findings = [_check_talk(look, settings)]
     findings += _check_certificate(look, now)

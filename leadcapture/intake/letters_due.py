@@ -151,7 +151,7 @@ def queue_letters(
     """Queue them in this transaction; the request notes why it got no packet, if so."""
     if letters.no_packet:
         session.connection().execute(_NOTE_WHY, {"request": request_id, "why": letters.no_packet})
-    enqueue(session, vault, mail_domain(settings), letters.drafts, now)
+    enqueue(session, vault, settings.mail_domain, letters.drafts, now)
 
 
 def why_no_packet(session: Session, lead: Addressee, now: datetime) -> str:
@@ -230,11 +230,6 @@ def packet_topics(conditions: tuple[str, ...]) -> list[str]:
     own = ("autoimmune", "osteoarthritis", "athletes")
     topics = [topic for topic in own if topic in conditions]
     return topics or ["general"]
-
-
-def mail_domain(settings: Settings) -> str:
-    """The domain of our Message-IDs: the sender's, which no visitor can choose."""
-    return settings.mail_from.rpartition("@")[2]
 
 
 def _follow_up_drafts(

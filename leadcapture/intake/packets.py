@@ -152,7 +152,7 @@ def _queue(
         follow_ups=False,
     )
     draft = letters_due.packet_draft(session, settings, occasion, kind, dedupe_key, now)
-    enqueue(session, vault, letters_due.mail_domain(settings), [draft], now)
+    enqueue(session, vault, settings.mail_domain, [draft], now)
 
 
 def _message_of(session: Session, settings: Settings, token: str) -> Message | None:

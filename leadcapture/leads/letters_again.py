@@ -55,8 +55,7 @@ def queue_again(
     are the reasons of those that were kept back, as `why_held` gave them.
     """
     again = dict(_drafts(session, vault, settings, letters, undone, now))
-    mail_domain = settings.mail_from.rpartition("@")[2]
-    enqueue(session, vault, mail_domain, again.values(), now)
+    enqueue(session, vault, settings.mail_domain, again.values(), now)
     for number, draft in again.items():
         if why := held.get(str(number)):
             fresh = session.scalars(select(Message).where(Message.ref == draft.ref)).one()

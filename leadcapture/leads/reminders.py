@@ -47,7 +47,7 @@ def remind_owners(session: Session, settings: Settings, vault: Vault, now: datet
             _draft(session, settings, task, versions["staff_task", "", _owner(task).language], now)
             for task in due
         ]
-        enqueue(session, vault, settings.mail_from.rpartition("@")[2], drafts, now)
+        enqueue(session, vault, settings.mail_domain, drafts, now)
         for task in due:
             task.reminded_at = now
     return len(due)

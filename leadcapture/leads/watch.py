@@ -92,7 +92,7 @@ class ResponseWatch:
             values=values_about(session, self.settings, lead, lead.waiting_since or now),
             lead_id=lead.id,
         )
-        enqueue(session, self.vault, self.settings.mail_from.rpartition("@")[2], [draft], now)
+        enqueue(session, self.vault, self.settings.mail_domain, [draft], now)
 
 
 def read_clocks(session: Session, rules: Rules) -> int:

@@ -84,7 +84,7 @@ def tell_administrators(session: Session, settings: Settings, vault: Vault, now:
     if tasks:
         letter = current_versions(session, now)["staff_watched", "", _LANGUAGE]
         drafts = [_draft(settings, task, letter, now) for task in tasks]
-        enqueue(session, vault, settings.mail_from.rpartition("@")[2], drafts, now)
+        enqueue(session, vault, settings.mail_domain, drafts, now)
         for task in tasks:
             task.reminded_at = now
     return len(tasks)

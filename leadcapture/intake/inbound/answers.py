@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 
 from leadcapture.intake.inbound.mail import Mail
 from leadcapture.intake.inbound.text import is_only_stop, is_stop
-from leadcapture.intake.letters_due import mail_domain
 from leadcapture.leads import stopping, timeline
 from leadcapture.leads.staff_letters import values_about
 from leadcapture.letters.versions import current_versions
@@ -133,4 +132,4 @@ def _alert(session: Session, vault: Vault, settings: Settings, lead: Lead, now: 
         values=values_about(session, settings, lead, now),
         lead_id=lead.id,
     )
-    enqueue(session, vault, mail_domain(settings), [draft], now)
+    enqueue(session, vault, settings.mail_domain, [draft], now)
