@@ -17,6 +17,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     MetaData,
+    Table,
     create_engine,
     event,
     make_url,
@@ -56,6 +57,13 @@ if TYPE_CHECKING:
         __abstract__ = True
 else:
     Model = db.Model
+
+
+def table_of(model: type[Base]) -> Table:
+    """The table of a model. To name the model is to import it: a table's name alone finds
+    nothing until somebody else has.
+    """
+    return Base.metadata.tables[model.__tablename__]
 
 
 class Instant(TypeDecorator[datetime]):

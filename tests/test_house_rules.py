@@ -246,3 +246,8 @@ def tracked_files() -> list[Path]:
     assert listed.returncode == 0, "the house rules look at what Git keeps"
     names = [name for name in listed.stdout.decode().split("\0") if name]
     return [HOUSE / name for name in names if (HOUSE / name).is_file()]
+
+
+def test_a_table_is_had_by_its_model() -> None:
+    """By its name alone it is found only where another has imported the model before."""
+    assert files_with('metadata.tables["', "metadata.tables['") == set()

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, bindparam, func, not_, or_, select, update
 from sqlalchemy.orm import Session
 
-from leadcapture.database import Base
+from leadcapture.database import table_of
 from leadcapture.leads import follow_ups, references
 from leadcapture.leads.staff_letters import values_of
 from leadcapture.letters import greeting
@@ -60,7 +60,7 @@ _WEIGHED = select(
 ).where(Message.cap_hash == bindparam("cap_hash"))
 _STANDING = Prepared(lambda *_: _WEIGHED)
 _NOTE_WHY = (
-    update(Base.metadata.tables["request"])
+    update(table_of(Request))
     .where(Request.id == bindparam("request"))
     .values(packet_note=bindparam("why"))
 )

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, func, literal, select, update
 from sqlalchemy.orm import Session
 
-from leadcapture.database import Base, pipelined
+from leadcapture.database import pipelined, table_of
 from leadcapture.intake import addresses, letters_due
 from leadcapture.intake.submission import Received, Submission
 from leadcapture.leads import references, timeline
@@ -23,8 +23,8 @@ from leadcapture.prepared import Prepared, insert_rows
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
-_LEAD = Base.metadata.tables["lead"]
-_CONSENTS = Prepared(partial(insert_rows, Base.metadata.tables["consent"]))
+_LEAD = table_of(Lead)
+_CONSENTS = Prepared(partial(insert_rows, table_of(Consent)))
 _RECEIPT_OF_TOKEN = select(Request.receipt).where(Request.token == bindparam("token"))
 
 
@@ -267,7 +267,7 @@ def _join_merged(session: Session, row: dict[str, Any], held: bool) -> letters_d
 
 
 def _new_request(dialect: str, names: Sequence[str]) -> Any:
-    insert = insert_rows(Base.metadata.tables["request"], dialect, names)
+    insert = insert_rows(table_of(Request), dialect, names)
     return insert.on_conflict_do_nothing(index_elements=["token"]).returning(Request.id)
 
 

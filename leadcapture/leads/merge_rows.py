@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from leadcapture.database import Base
-from leadcapture.models import lead_tag
+from leadcapture.database import Base, table_of
+from leadcapture.models import Tag, lead_tag
 
 MOVED = ("request", "consent", "message", "timeline_entry", "task", "inbound_mail")
 """The tables whose rows go along. Mentions hang on timeline entries, attempts on messages."""
@@ -77,7 +77,7 @@ def _tags(session: Session, lead_id: int) -> set[int]:
 
 
 def _known(session: Session, tag_ids: Sequence[int]) -> set[int]:
-    tag = Base.metadata.tables["tag"]
+    tag = table_of(Tag)
     return set(session.scalars(select(tag.c.id).where(tag.c.id.in_(tag_ids))))
 
 

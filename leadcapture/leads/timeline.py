@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from leadcapture.database import Base
+from leadcapture.database import table_of
+from leadcapture.models import TimelineEntry
 from leadcapture.prepared import Prepared, insert_rows
 from leadcapture.vault import Vault
 
-_ENTRY = Prepared(partial(insert_rows, Base.metadata.tables["timeline_entry"]))
+_ENTRY = Prepared(partial(insert_rows, table_of(TimelineEntry)))
 
 
 def record(

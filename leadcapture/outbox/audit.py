@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import String, bindparam, func, insert, select, text, type_coerce, update
 from sqlalchemy.orm import Session
 
-from leadcapture.database import reading
+from leadcapture.database import reading, table_of
 from leadcapture.kept_file import replace_file
 from leadcapture.models import AuditEntry
 from leadcapture.outbox.alerts import clear_alerts, open_subjects, raise_alert
@@ -265,7 +265,7 @@ _COLUMNS = (
     AuditEntry.hash,
 )
 _SAID = len(_COLUMNS) - 2
-_TABLE = AuditEntry.metadata.tables[AuditEntry.__tablename__]
+_TABLE = table_of(AuditEntry)
 _SEAL = (
     update(_TABLE)
     .where(_TABLE.c.id == bindparam("row"), _TABLE.c.position.is_(None))

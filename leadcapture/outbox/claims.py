@@ -30,8 +30,16 @@ from sqlalchemy import (
     update,
 )
 
-from leadcapture.database import Base, Instant
-from leadcapture.models import Message, MessageKind, MessageState, SuppressionScope
+from leadcapture.database import Instant, table_of
+from leadcapture.models import (
+    Attempt,
+    Gate,
+    Message,
+    MessageKind,
+    MessageState,
+    Suppression,
+    SuppressionScope,
+)
 from leadcapture.outbox import gates
 from leadcapture.prepared import Prepared
 
@@ -42,16 +50,16 @@ SEND_LEASE = timedelta(seconds=645)
 # So many candidates, so that eight workers find one that nobody has locked.
 CANDIDATES = 8
 
-_MESSAGE = Base.metadata.tables["message"]
-_SUPPRESSION = Base.metadata.tables["suppression"]
+_MESSAGE = table_of(Message)
+_SUPPRESSION = table_of(Suppression)
 # What the way of a letter asks of its row; to read the rest would cost as much again.
 _NAMES = (
     *("id", "ref", "kind", "lead_id", "recipient", "domain", "cap_hash", "time_zone", "priority"),
     *("payload", "state", "not_after", "fence", "attempts", "mail_id", "mail_date", "sha256"),
     *("created_at", "state_at"),
 )
-_GATE = Base.metadata.tables["gate"]
-_ATTEMPT = Base.metadata.tables["attempt"]
+_GATE = table_of(Gate)
+_ATTEMPT = table_of(Attempt)
 _NOW: ColumnElement[datetime] = bindparam("now", type_=Instant)
 # The server's, one instant for the whole statement: a moving one is compared row by row.
 _STATEMENT: ColumnElement[datetime] = func.statement_timestamp(type_=Instant)
@@ -371,14 +379,8 @@ def _moved_from(*starts: MessageState) -> Update:
 
 def _suppression_of(address: ColumnElement[str], kind: ColumnElement[str]) -> Exists:
     """Whether a suppression stops this kind of letter to this address."""
-    return (
-        select(_SUPPRESSION.c.id)
-        .where(
-            _SUPPRESSION.c.cap_hash == address,
-            or_(_SUPPRESSION.c.scope == SuppressionScope.ALL, kind == MessageKind.FOLLOW_UP),
-        )
-        .exists()
-    )
+    stops = or_(_SUPPRESSION.c.scope == SuppressionScope.ALL, kind == MessageKind.FOLLOW_UP)
+    return select(_SUPPRESSION.c.id).where(_SUPPRESSION.c.cap_hash == address, stops).exists()
 
 
 def _by_moment(build: Callable[[bool], Any]) -> dict[bool, Prepared]:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, func, literal, or_, select, true, upd
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from leadcapture.database import Base, Instant
+from leadcapture.database import Instant, table_of
 from leadcapture.models import Gate, Message, MessageState
 from leadcapture.outbox import pace
 from leadcapture.outbox.alerts import clear_alerts, raise_alert
@@ -20,7 +20,7 @@ FAILURES_BEFORE_PAUSE = 5
 DEFERRED_FOR = timedelta(minutes=5)
 REFUSED_FOR = timedelta(hours=4)
 REFUSALS_IN_AN_HOUR = 3
-_TABLE = Base.metadata.tables["gate"]
+_TABLE = table_of(Gate)
 _CLOSED = select(_TABLE.c.name, _TABLE.c.closed_until)
 _CLOSED_BY_SERVER = _CLOSED.add_columns(
     func.clock_timestamp(type_=Instant).label("now")

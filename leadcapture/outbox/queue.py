@@ -10,7 +10,7 @@ from typing import Any
 import idna
 from sqlalchemy.orm import Session
 
-from leadcapture.database import Base
+from leadcapture.database import table_of
 from leadcapture.models import Message, MessageKind, MessageState
 from leadcapture.prepared import Prepared, insert_rows
 from leadcapture.vault import Vault
@@ -60,7 +60,7 @@ def enqueue(
 
 
 def _new_messages(dialect: str, names: Sequence[str]) -> Any:
-    insert = insert_rows(Base.metadata.tables["message"], dialect, names)
+    insert = insert_rows(table_of(Message), dialect, names)
     return insert.on_conflict_do_nothing(index_elements=["dedupe_key"])
 
 
