@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from leadcapture.database import open_engine, open_session
-from leadcapture.leads import pipeline
+from leadcapture.leads import letters_stuck, pipeline
 from leadcapture.letters.versions import current_versions
 from leadcapture.models import (
     Lead,
@@ -186,6 +186,20 @@ class World:
     def release(self) -> None:
         """A person has whatever is held tried again, or ends it."""
         self._do(lambda session: try_held_again(session, self.actor_id, self.clock.now))
+
+    def hear_of_arrivals(self) -> None:
+        """Readers tell a person of the letters in doubt that they have; she says so."""
+        arrived = {copy.mail_id for copy in self.taken}
+
+        def say_so(session: Session) -> None:
+            for message in session.scalars(select(Message).where(Message.mail_id.in_(arrived))):
+                if letters_stuck.may_have_arrived(message):
+                    told = letters_stuck.note_arrival(
+                        session, message, self.actor_id, self.clock.now
+                    )
+                    assert told.is_done
+
+        self._do(say_so)
 
     def hold_queue(self) -> None:
         """Somebody pauses the outbox."""

@@ -41,6 +41,7 @@ MOVES: dict[tuple[str, str], tuple[tuple[int, int, int], ...]] = {
     ("uncertain", "held"): _SAME,
     ("held", "suppressed"): _SAME,
     ("held", "cancelled"): _SAME,
+    ("held", "sent"): _SAME,
     ("sent", "bounced"): _SAME,
 }
 
@@ -85,6 +86,8 @@ def fault_of_move(before: Standing, after: Standing) -> str:
         return f"{told}: another letter (I6)"
     if after.state in LEASED and after.lease_until is None:
         return f"{told}: without a lease"
+    if (before.state, after.state) == ("held", "sent") and before.doubts == 0:
+        return f"{told}: without a doubt, it cannot have left"
     change = (
         after.fence - before.fence,
         after.attempts - before.attempts,

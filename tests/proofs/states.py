@@ -102,6 +102,10 @@ class Deliveries(RuleBasedStateMachine):
     def release(self) -> None:
         self.world.release()
 
+    @rule()
+    def hear_of_arrivals(self) -> None:
+        self.world.hear_of_arrivals()
+
     @rule(closed=st.booleans())
     def pause(self, closed: bool) -> None:
         if closed:
