@@ -82,6 +82,8 @@ WHO = {
     "dashboard.tags_new": ADMIN,
     "dashboard.tag": ADMIN,
     "dashboard.tag_archive": ADMIN,
+    "dashboard.packet_ways": ADMIN,
+    "dashboard.packet_ways_change": ADMIN,
     "dashboard.texts": ADMIN,
     "dashboard.texts_new": ADMIN,
     "dashboard.texts_version": ADMIN,

@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("outbox",),
     ("letters",),
     ("models",),
-    ("integrity", "prepared"),
+    ("integrity", "prepared", "remembered"),
     ("database",),
     ("settings", "vault", "counters", "kept_file"),
     ("variables",),

@@ -219,6 +219,7 @@ class TestShippedTexts:
             *((PACKET, topic) for topic in ("autoimmune", "osteoarthritis", "athletes", "general")),
             *(("follow_up", day) for day in ("day-3", "day-10", "day-24")),
             *((kind, "") for kind in ("packet_letter", "packet_link")),
+            ("packet_letter", "linked"),
             *(
                 (kind, "")
                 for kind in (

@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from leadcapture.letters.linked import keep_linked
 from leadcapture.models import Lead, Message, TimelineEntry
 from leadcapture.outbox import links
 from leadcapture.settings import Settings
 from tests.clock import Clock
 from tests.people import EMAIL, typed_form
+from tests.post_office import PostOffice
 from tests.visitors import Visitor
 
 
@@ -146,3 +148,50 @@ def test_a_spanish_packet_is_spanish(client: Visitor, session: Session, settings
     assert page.language == "es"
     response = client.post(path)
     assert response.headers["Content-Disposition"].endswith("filename=paquete-informativo.pdf")
+
+
+@pytest.mark.parametrize(
+    ("linked", "names", "says"),
+    [
+        ((), ["information-packet-1.pdf", "information-packet-2.pdf"], "attached to this letter"),
+        (("general",), ["information-packet-1.pdf", "information-packet-2.pdf"], "attached"),
+        (("autoimmune",), [], "ready on a private page"),
+    ],
+    ids=["attached", "another is linked", "one is linked"],
+)
+def test_a_packet_is_attached_unless_the_clinic_has_it_linked_alone(
+    client: Visitor,
+    session: Session,
+    settings: Settings,
+    clock: Clock,
+    office: PostOffice,
+    send_due: Callable[[], int],
+    linked: tuple[str, ...],
+    names: list[str],
+    says: str,
+) -> None:
+    """PR-12: as each packet is set; of several, the strictest counts."""
+    keep_linked(session, linked, clock())
+    session.commit()
+    path = ask(client, session, settings, "/en")
+    send_due()
+    [mail] = [letter.mail for letter in office.letters if EMAIL in letter.recipients]
+    assert [part.get_filename() for part in mail.iter_attachments()] == names
+    plain = mail.get_body(("plain",))
+    assert plain is not None and says in plain.get_content()
+    assert len(client.page(path).find("article")) == 2
+    assert client.post(path, data={"document": "1"}).data.startswith(b"%PDF-")
+
+
+def test_a_new_link_attaches_nothing(
+    client: Visitor,
+    clock: Clock,
+    office: PostOffice,
+    send_due: Callable[[], int],
+    packet_path: str,
+) -> None:
+    clock.advance(timedelta(days=31))
+    client.send(client.page(packet_path, status=410), "/link?lang=en")
+    send_due()
+    [mail] = [one.mail for one in office.letters if one.mail["Subject"] == "Your private link"]
+    assert not list(mail.iter_attachments())

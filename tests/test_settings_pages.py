@@ -15,6 +15,7 @@ from leadcapture.accounts.access import RoleName
 from leadcapture.accounts.invitations import state_of
 from leadcapture.leads import sources
 from leadcapture.letters import form_texts
+from leadcapture.letters.linked import current_linked
 from leadcapture.models import (
     AuditEntry,
     FormText,
@@ -24,6 +25,7 @@ from leadcapture.models import (
     Staff,
     Tag,
 )
+from leadcapture.remembered import FRESH_FOR
 from leadcapture.settings import Clinic, Settings
 from tests.chromium import assert_accessible, open_page
 from tests.clock import Clock
@@ -36,7 +38,10 @@ SOURCES = "/desk/settings/sources"
 TAGS = "/desk/settings/tags"
 TEXTS = "/desk/settings/texts"
 SERVICES = "/desk/settings/services"
-PAGES = (ACCOUNTS, SOURCES, SERVICES, TAGS, TEXTS, f"{TEXTS}/version?language=es&number=0")
+PACKETS = "/desk/settings/packets"
+PAGES = (ACCOUNTS, SOURCES, SERVICES, TAGS, PACKETS, TEXTS, f"{TEXTS}/version?language=es&number=0")
+
+TOPICS = ["athletes", "autoimmune", "general", "osteoarthritis"]
 
 SignIn = Callable[..., tuple[Visitor, Staff]]
 
@@ -213,7 +218,7 @@ def test_a_version_is_looked_at_before_visitors_read_it_and_an_older_one_comes_b
     clinic = Clinic()
 
     def headline() -> str:
-        clock.advance(form_texts.FRESH_FOR)
+        clock.advance(FRESH_FOR)
         return form_texts.current(session, "en", clinic, clock()).headline
 
     assert headline() == "Request your information packet"
@@ -405,3 +410,24 @@ def test_settings_are_for_everybody(
         page.get_by_text("That is not your password").first.wait_for()
         page.emulate_media(color_scheme="dark")
         assert_accessible(page)
+
+
+def test_a_packet_that_is_not_ticked_is_linked_alone_from_now_on(
+    sign_in: SignIn, session: Session, clock: Clock
+) -> None:
+    """PR-12."""
+    admin, _ = sign_in()
+    page = admin.page(PACKETS)
+    assert sorted(page.form(PACKETS)["attached"]) == TOPICS
+    done = admin.send(page, PACKETS, attached=["general", "athletes", "no such packet"])
+    assert done.status_code == 303
+    assert current_linked(session, clock()) == {"autoimmune", "osteoarthritis"}
+    page = admin.page(PACKETS)
+    assert sorted(page.form(PACKETS)["attached"]) == ["athletes", "general"]
+    told = "behind its link alone (before: attached, and behind its link)"
+    assert page.main_text.count(told) == 2
+    admin.send(page, PACKETS)
+    assert "Nothing was changed" in admin.page(PACKETS).text
+    admin.send(page, PACKETS, attached=TOPICS)
+    clock.advance(FRESH_FOR)
+    assert current_linked(session, clock()) == frozenset()

@@ -10,6 +10,7 @@ from leadcapture.database import table_of
 from leadcapture.leads import follow_ups, references
 from leadcapture.leads.staff_letters import values_of
 from leadcapture.letters import greeting
+from leadcapture.letters.linked import current_linked
 from leadcapture.letters.versions import current_versions
 from leadcapture.models import (
     Lead,
@@ -196,8 +197,17 @@ def packet_draft(
     dedupe_key: str,
     now: datetime,
 ) -> Draft:
-    """The letter that brings the packets (``PACKET``) or a new link to them (``PACKET_LINK``)."""
+    """The letter that brings the packets (``PACKET``) or a new link to them (``PACKET_LINK``).
+
+    Where one of them is never attached, none is: the letter then speaks of its link alone.
+    """
     versions = current_versions(session, now)
+    topics = packet_topics(occasion.conditions)
+    wanted = tuple(versions["packet", topic, occasion.language] for topic in topics)
+    is_attached = current_linked(session, now).isdisjoint(topics)
+    letter = ("packet_letter", "" if is_attached else "linked")
+    if kind is MessageKind.PACKET_LINK:
+        is_attached, letter = False, ("packet_link", "")
     ref = new_ref()
     values = _patient_values(settings, occasion) | {
         "packet_link": _link(settings, "packet", "packet", ref)
@@ -210,13 +220,9 @@ def packet_draft(
         time_zone=occasion.lead.time_zone,
         due_at=now,
         not_after=now + PACKET_KEPT,
-        letter=versions[
-            "packet_letter" if kind is MessageKind.PACKET else "packet_link", "", occasion.language
-        ],
-        packets=tuple(
-            versions["packet", topic, occasion.language]
-            for topic in packet_topics(occasion.conditions)
-        ),
+        letter=versions[*letter, occasion.language],
+        packets=wanted if is_attached else (),
+        linked=() if is_attached else wanted,
         values=values,
         lead_id=occasion.lead.id,
         request_id=occasion.request_id,

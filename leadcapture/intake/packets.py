@@ -45,7 +45,8 @@ def open_packet(
         return OpenedPacket("unknown")
     if now > message.created_at + timedelta(days=settings.packet_link_days):
         return OpenedPacket("expired", message.language, [], message.lead_id, message.ref)
-    wanted: list[int] = open_payload(vault, message)["packets"]
+    payload = open_payload(vault, message)
+    wanted: list[int] = [*payload["packets"], *payload.get("linked", [])]
     versions = {
         version.id: version
         for version in session.scalars(select(LetterVersion).where(LetterVersion.id.in_(wanted)))

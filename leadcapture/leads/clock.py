@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from leadcapture.leads.hours import (
@@ -19,9 +18,8 @@ from leadcapture.leads.hours import (
 )
 from leadcapture.models import ClinicHours, Lead
 from leadcapture.models.hours import ONLY
+from leadcapture.remembered import Remembered
 
-# A change takes effect within this time in every process.
-FRESH_FOR = timedelta(seconds=10)
 CHANNELS = (
     *("web", "embed", "api", "mail", "phone"),
     *("walk_in", "event", "missed_call", "chat"),
@@ -66,18 +64,9 @@ def clock_columns(rules: Rules, opened_at: datetime, channel: str = "") -> dict[
     return {"first_response_due_at": due, "warning_due_at": warning}
 
 
-_known: WeakKeyDictionary[Engine, tuple[datetime, str, Rules]] = WeakKeyDictionary()
-
-
 def current_rules(session: Session, now: datetime, zone: str) -> Rules:
     """The rules as they stand, at most ten seconds old; they are read once for many requests."""
-    engine = _engine(session)
-    known = _known.get(engine)
-    if known is not None and abs(now - known[0]) < FRESH_FOR and known[1] == zone:
-        return known[2]
-    rules = read_rules(session, zone)
-    _known[engine] = (now, zone, rules)
-    return rules
+    return _RULES.of(session, now, zone)
 
 
 def read_rules(session: Session, zone: str) -> Rules:
@@ -127,7 +116,7 @@ def keep_rules(session: Session, rules: Rules, switched: Mapping[str, bool], now
         .where(Lead.waiting_since.is_not(None))
         .values(first_response_due_at=None, warning_due_at=None)
     )
-    _known.pop(_engine(session), None)
+    _RULES.forget(session)
 
 
 def closed_on(switched: Mapping[str, bool]) -> frozenset[str]:
@@ -143,6 +132,4 @@ def _minutes(length: timedelta) -> int:
     return int(length / timedelta(minutes=1))
 
 
-def _engine(session: Session) -> Engine:
-    bind = session.get_bind()
-    return bind.engine if isinstance(bind, Connection) else bind
+_RULES = Remembered(read_rules)

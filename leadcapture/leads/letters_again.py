@@ -108,6 +108,7 @@ def _drafts(
                 not_after=letter.not_after,
                 letter=payload["letter"],
                 packets=tuple(payload["packets"]),
+                linked=tuple(payload.get("linked", ())),
                 values=readdressing.values_for(settings, payload["values"], lead.cap_hash),
                 lead_id=lead.id,
                 request_id=letter.request_id,

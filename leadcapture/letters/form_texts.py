@@ -5,19 +5,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from weakref import WeakKeyDictionary
+from datetime import datetime
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from leadcapture.letters import guard, placeholders
 from leadcapture.letters.markdown import Block, read_markdown
 from leadcapture.models import FormText, FormTextInUse, Staff
+from leadcapture.remembered import Remembered
 from leadcapture.settings import Clinic
 
-# A version that is put into use is read by visitors within this time, in every process.
-FRESH_FOR = timedelta(seconds=10)
 # Each part with its longest; those of one line become headings, the others are Markdown.
 PARTS = {"headline": 90, "intro": 600, "thanks": 90, "next": 1_200}
 LINES = frozenset({"headline", "thanks"})
@@ -70,18 +68,13 @@ class Flaw:
     reason: str = ""
 
 
-_known: WeakKeyDictionary[Engine, tuple[datetime, dict[str, tuple[int, Mapping[str, str]]]]] = (
-    WeakKeyDictionary()
-)
-
-
 def current(session: Session, language: str, clinic: Clinic, now: datetime) -> Words:
     """What visitors read in this language, at most ten seconds old: for the public pages.
 
     One question to the database each ten seconds in each process; a page that is kept drawn is to
     be drawn anew when ``number`` has changed.
     """
-    number, parts = _in_use(session, now).get(language, (SHIPPED_NUMBER, SHIPPED[language]))
+    number, parts = _IN_USE.of(session, now).get(language, (SHIPPED_NUMBER, SHIPPED[language]))
     return words_of(parts, clinic, number)
 
 
@@ -142,7 +135,7 @@ def use_version(session: Session, language: str, number: int, now: datetime) -> 
             return False
         session.merge(FormTextInUse(language=language, form_text_id=version.id, since=now))
     session.flush()
-    _known.pop(_engine(session), None)
+    _IN_USE.forget(session)
     return True
 
 
@@ -199,23 +192,13 @@ def _literally(value: str) -> str:
     return _PUNCTUATION.sub(r"\\\1", value)
 
 
-def _in_use(session: Session, now: datetime) -> dict[str, tuple[int, Mapping[str, str]]]:
-    engine = _engine(session)
-    known = _known.get(engine)
-    if known is not None and abs(now - known[0]) < FRESH_FOR:
-        return known[1]
+def _read_in_use(session: Session) -> dict[str, tuple[int, Mapping[str, str]]]:
     rows = session.execute(
         select(FormText.language, FormText.number, FormText.parts).join(
             FormTextInUse, FormTextInUse.form_text_id == FormText.id
         )
     )
-    found: dict[str, tuple[int, Mapping[str, str]]] = {
-        language: (number, parts) for language, number, parts in rows
-    }
-    _known[engine] = (now, found)
-    return found
+    return {language: (number, parts) for language, number, parts in rows}
 
 
-def _engine(session: Session) -> Engine:
-    bind = session.get_bind()
-    return bind.engine if isinstance(bind, Connection) else bind
+_IN_USE = Remembered(_read_in_use)

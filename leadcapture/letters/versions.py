@@ -1,36 +1,36 @@
 """Which version of each text is the current one."""
 
-from datetime import datetime, timedelta
-from weakref import WeakKeyDictionary
+from datetime import datetime
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from leadcapture.models import LetterVersion
-
-# A new version takes effect within this time in every process; a version never changes.
-FRESH_FOR = timedelta(seconds=10)
+from leadcapture.remembered import Remembered
 
 Versions = dict[tuple[str, str, str], int]
-_known: WeakKeyDictionary[Engine, tuple[datetime, Versions]] = WeakKeyDictionary()
 
 
 def current_versions(session: Session, now: datetime) -> Versions:
-    """The id of the newest version of each ``(kind, topic, language)``."""
-    bind = session.get_bind()
-    engine = bind.engine if isinstance(bind, Connection) else bind
-    known = _known.get(engine)
-    if known is not None and abs(now - known[0]) < FRESH_FOR:
-        return known[1]
+    """The id of the newest version of each ``(kind, topic, language)``, at most ten seconds old.
+
+    A version itself never changes.
+    """
+    versions = _NEWEST.of(session, now)
+    if not versions:
+        # Nothing is published yet; once it is, no letter waits ten seconds for it.
+        _NEWEST.forget(session)
+    return versions
+
+
+def _read_newest(session: Session) -> Versions:
     newest = select(
         LetterVersion.kind,
         LetterVersion.topic,
         LetterVersion.language,
         func.max(LetterVersion.id),
     ).group_by(LetterVersion.kind, LetterVersion.topic, LetterVersion.language)
-    versions: Versions = {
-        (kind, topic, language): id_ for kind, topic, language, id_ in session.execute(newest)
-    }
-    if versions:
-        _known[engine] = (now, versions)
-    return versions
+    return {(kind, topic, language): id_ for kind, topic, language, id_ in session.execute(newest)}
+
+
+_NEWEST = Remembered(_read_newest)

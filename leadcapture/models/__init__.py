@@ -16,6 +16,7 @@ from leadcapture.models.instance import Instance
 from leadcapture.models.kept_form import KeptForm
 from leadcapture.models.lead import UNLISTED, Lead, LeadStatus
 from leadcapture.models.letter import LetterVersion
+from leadcapture.models.linked_packet import LinkedPacket
 from leadcapture.models.mention import Mention
 from leadcapture.models.merge import Merge, ToldApart
 from leadcapture.models.message import OPEN_STATES, Message, MessageKind, MessageState
@@ -62,6 +63,7 @@ __all__ = [
     "Lead",
     "LeadStatus",
     "LetterVersion",
+    "LinkedPacket",
     "ListChoice",
     "Mention",
     "Merge",

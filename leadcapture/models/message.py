@@ -74,11 +74,11 @@ class Message(Model):
     ``domain`` is the recipient's, in lower case, behind an ``@`` where it is a letter to staff
     (`queue.lane_of`); None on rows of the release before.
     ``fence`` grows with every claim: an outcome that names an older fence is refused.
-    ``payload`` is sealed JSON (bound to ``ref``): ``letter`` and ``packets`` (ids of the
-    pinned letter versions), ``values`` (placeholders) and, once a copy was at the dot and none
-    was taken for sure, ``first_copy`` (what is the letter's own in it). Sealed, because which
-    packet a person gets tells of their health. ``mail_id`` and ``mail_date`` are the headers
-    that all copies carry; ``sha256`` is set by the first intent and must not change.
+    ``payload`` is sealed JSON (bound to ``ref``): ``letter``, ``packets`` and ``linked`` (ids of
+    the pinned letter versions), ``values`` (placeholders) and, once a copy was at the dot and
+    none was taken for sure, ``first_copy`` (what is the letter's own in it). Sealed, because
+    which packet a person gets tells of their health. ``mail_id`` and ``mail_date`` are the
+    headers that all copies carry; ``sha256`` is set by the first intent and must not change.
     """
 
     __tablename__ = "message"

@@ -23,8 +23,9 @@ STAFF_LANE = "@"
 class Draft:
     """A message before it has a row. ``dedupe_key`` says what must exist once.
 
-    ``letter`` and ``packets`` are ids of letter versions, pinned now so that what leaves in a
-    month is what was meant today. ``values`` fill the placeholders.
+    ``letter``, ``packets`` (attached) and ``linked`` (only read behind the letter's link) are ids
+    of letter versions, pinned now so that what leaves in a month is what was meant today.
+    ``values`` fill the placeholders.
     """
 
     kind: MessageKind
@@ -35,6 +36,7 @@ class Draft:
     due_at: datetime
     letter: int
     packets: tuple[int, ...] = ()
+    linked: tuple[int, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     step: str = ""
     lead_id: int | None = None
@@ -87,7 +89,7 @@ def lane_of(kind: str, recipient: str) -> str:
 
 
 def open_payload(vault: Vault, message: Message) -> dict[str, Any]:
-    """``letter``, ``packets`` and ``values`` as they were pinned; see `Message`."""
+    """``letter``, ``packets``, ``linked`` and ``values`` as they were pinned; see `Message`."""
     payload: dict[str, Any] = json.loads(
         vault.open("message", "payload", message.ref, message.payload)
     )
@@ -95,7 +97,10 @@ def open_payload(vault: Vault, message: Message) -> dict[str, Any]:
 
 
 def _row(vault: Vault, mail_domain: str, draft: Draft, now: datetime) -> dict[str, Any]:
-    payload = {"letter": draft.letter, "packets": draft.packets, "values": dict(draft.values)}
+    payload: dict[str, Any] = {"letter": draft.letter, "packets": draft.packets}
+    payload["values"] = dict(draft.values)
+    if draft.linked:
+        payload["linked"] = draft.linked
     return {
         "ref": draft.ref,
         "kind": draft.kind,

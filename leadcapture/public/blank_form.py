@@ -9,7 +9,7 @@ from flask import Flask
 
 from leadcapture.intake import form_token
 from leadcapture.languages import preferred_language
-from leadcapture.letters.form_texts import FRESH_FOR
+from leadcapture.remembered import FRESH_FOR
 from leadcapture.web import LANGUAGES, House
 
 if TYPE_CHECKING:

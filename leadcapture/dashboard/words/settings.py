@@ -70,6 +70,7 @@ _FIELD: Mapping[str, LazyString] = {
     "address": lazy_gettext("It writes from"),
     "kind": lazy_gettext("Its mails tell of"),
     "language": lazy_gettext("People are answered in"),
+    "way": lazy_gettext("It reaches people"),
 }
 
 _VALUE: Mapping[str, LazyString] = {
@@ -80,6 +81,8 @@ _VALUE: Mapping[str, LazyString] = {
     "withdrawn": lazy_gettext("withdrawn"),
     "en": lazy_gettext("English"),
     "es": lazy_gettext("Spanish"),
+    "attached": lazy_gettext("attached, and behind its link"),
+    "linked": lazy_gettext("behind its link alone"),
     **ROLE,
     **TAG_COLOR,
     **NOTICE,

@@ -1,0 +1,48 @@
+"""Remembered: what changes seldom is read from a database at most once in ten seconds."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.orm import Session
+
+# What one process changes is known to every other within this time.
+FRESH_FOR = timedelta(seconds=10)
+
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
+
+
+class Remembered(Generic[Asked, Answer]):
+    """A reading of each database, in this process, at most `FRESH_FOR` old.
+
+    ``read`` gets a session, and what else it is asked by.
+    """
+
+    def __init__(self, read: Callable[Concatenate[Session, Asked], Answer]) -> None:
+        self._read = read
+        self._known: WeakKeyDictionary[Engine, dict[Any, tuple[datetime, Answer]]]
+        self._known = WeakKeyDictionary()
+
+    def of(
+        self, session: Session, now: datetime, /, *args: Asked.args, **kwargs: Asked.kwargs
+    ) -> Answer:
+        """What was read lately, or is read now; for arguments that can be keys."""
+        answers = self._known.setdefault(_engine(session), {})
+        key = (args, tuple(kwargs.items()))
+        if key in answers and abs(now - answers[key][0]) < FRESH_FOR:
+            return answers[key][1]
+        answer = self._read(session, *args, **kwargs)
+        answers[key] = (now, answer)
+        return answer
+
+    def forget(self, session: Session) -> None:
+        """Read anew whatever of this database is asked next: it has just been changed here."""
+        self._known.pop(_engine(session), None)
+
+
+def _engine(session: Session) -> Engine:
+    bind = session.get_bind()
+    return bind.engine if isinstance(bind, Connection) else bind
