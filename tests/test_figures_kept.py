@@ -485,6 +485,28 @@ def test_the_hours_of_a_day_make_up_the_whole_day(
     assert kept_hours.hour_of(whole[1] - timedelta(minutes=1), ZoneInfo(zone)) == short
 
 
+def test_a_packet_that_leaves_days_after_its_request_is_counted_on_the_requests_day(
+    session: Session, staff: list[Staff]
+) -> None:
+    """Held for days, released, and taken by the relay within a minute."""
+    lead = a_lead(session)
+    request = a_request(session, lead, created_at=BEGIN, screening=Screening.HELD)
+    rules = response_clock.default_rules(str(ZONE))
+    now = BEGIN + 5 * DAY
+    request.screening = Screening.RELEASED
+    facts: dict[str, Any] = {"request_id": request.id, "created_at": now, "state_at": now}
+    packet = a_message(
+        session, lead, kind=MessageKind.PACKET, dedupe_key=f"packet:{request.receipt}", **facts
+    )
+    session.commit()
+    keep(session, NOW)
+    packet.state, packet.state_at = MessageState.SENT, now + timedelta(minutes=1)
+    session.commit()
+    kept_tallies.clear_changed(session, ZONE)
+    session.commit()
+    same(session, rules, NOW)
+
+
 def test_what_was_read_before_a_change_is_not_kept(session: Session, staff: list[Staff]) -> None:
     """Between reading a day and keeping it somebody answers: the day stays to be reckoned."""
     at = BEGIN
