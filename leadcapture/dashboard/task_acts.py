@@ -13,9 +13,9 @@ from leadcapture import web
 from leadcapture.accounts.access import EVERYONE, me, staff_only
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.lead_page import Problem, find_lead, show_lead
-from leadcapture.dashboard.times import exact
+from leadcapture.dashboard.times import day, exact, full_day
 from leadcapture.database import db
-from leadcapture.leads import decisions, tasks, watched
+from leadcapture.leads import cover, decisions, tasks, watched
 from leadcapture.models import Staff, Task
 
 
@@ -43,8 +43,7 @@ def lead_task(ref: str) -> ResponseReturnValue:
         return show_lead(lead, _problem(gettext("Choose whose task it is."), "task-owner", text))
     tasks.add_task(db.session(), web.vault(), lead, owner, text, due_at, me().id, now)
     db.session.commit()
-    when = exact(due_at)
-    flash(gettext("The task is kept. %(name)s gets mail %(when)s.", name=owner.name, when=when))
+    flash(_kept(owner, due_at))
     return redirect(url_for("dashboard.lead", ref=lead.ref), 303)
 
 
@@ -99,6 +98,31 @@ def task_snooze(ref: str) -> ResponseReturnValue:
     else:
         flash(gettext("A colleague had done it already."))
     return _back(task)
+
+
+def _kept(owner: Staff, due_at: datetime) -> str:
+    """That the task is kept, and who hears of it when it is due."""
+    facts = {"name": owner.name, "when": exact(due_at)}
+    absence = cover.absences(db.session(), due_at).get(owner.id)
+    if absence is None or absence.until is None:
+        return str(gettext("The task is kept. %(name)s gets mail %(when)s.", **facts))
+    facts["day"] = full_day(day(absence.until))
+    if absence.cover is None:
+        return str(
+            gettext(
+                "The task is kept. %(name)s is out of office until %(day)s: whoever is on duty "
+                "gets mail %(when)s.",
+                **facts,
+            )
+        )
+    return str(
+        gettext(
+            "The task is kept. %(name)s is out of office until %(day)s: %(cover)s gets mail "
+            "%(when)s.",
+            **facts,
+            cover=absence.cover.name,
+        )
+    )
 
 
 def _find(ref: str) -> Task:

@@ -1,13 +1,12 @@
 """The watch: staff hear that somebody waits before it is late, when it is, and after that."""
 
 import secrets
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
-from leadcapture.leads import assignment, reminders, watched
+from leadcapture.leads import assignment, cover, reminders, watched
 from leadcapture.leads.clock import Rules, clock_columns, read_rules
 from leadcapture.leads.staff_letters import values_about
 from leadcapture.leads.waiting import latest_requests
@@ -133,12 +132,17 @@ def close_answered(session: Session, now: datetime) -> None:
 
 
 def _whom(session: Session, rules: Rules, lead: Lead, level: int, now: datetime) -> Staff | None:
-    """The owner; the next person after the target, or where there is no owner. None: the team."""
+    """The owner, or who stands in; after the target, or without an owner, the next person.
+
+    None: the team.
+    """
     owner = session.get(Staff, lead.owner_id) if lead.owner_id else None
-    owner = owner if owner is not None and owner.active else None
-    if level < AFTER and owner is not None:
-        return owner
-    but: Sequence[int] = [owner.id] if owner else []
+    if owner is None:
+        return assignment.next_person(session, rules, lead.language, now)
+    warned = cover.acting_for(session, rules, owner, lead.language, now)
+    if level < AFTER:
+        return warned
+    but = [one.id for one in (owner, warned) if one is not None]
     return assignment.next_person(session, rules, lead.language, now, but)
 
 

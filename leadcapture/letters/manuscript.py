@@ -29,6 +29,7 @@ _FIXED_BLOCKS = {
     "staff_answer": "staff",
     "staff_waiting": "staff",
     "staff_task": "staff",
+    "staff_cover": "staff",
     "staff_watched": "staff",
 }
 

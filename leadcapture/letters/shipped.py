@@ -34,6 +34,7 @@ KINDS = (
     "staff_answer",
     "staff_waiting",
     "staff_task",
+    "staff_cover",
     "staff_watched",
 )
 
