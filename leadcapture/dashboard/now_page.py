@@ -31,7 +31,7 @@ from leadcapture.leads import (
     watch,
     watched,
 )
-from leadcapture.models import LeadStatus, Staff, Task
+from leadcapture.models import LeadStatus, Staff
 from leadcapture.outbox import gates
 
 _COLLEAGUES = 12
@@ -85,7 +85,6 @@ def now() -> ResponseReturnValue:
         open_task=open_task,
         absent=absent,
         mentions=mentions.unopened(db.session(), me().id),
-        just_done=_just_done(),
         standing_since=web.probe().standing_since(at),
         gate=gates.closed_gate(db.session(), at),
         may_decide=may_decide(),
@@ -142,13 +141,6 @@ def _midnight(at: datetime) -> datetime:
     """When the clinic's day ends."""
     zone = ZoneInfo(web.settings().clinic.time_zone)
     return datetime.combine(at.astimezone(zone).date() + timedelta(days=1), time(), zone)
-
-
-def _just_done() -> Task | None:
-    """The task that was ticked off a moment ago, so that it can be taken back."""
-    ref = request.args.get("done", "")[:22]
-    wanted = select(Task).where(Task.ref == ref, Task.done_at.is_not(None))
-    return db.session.scalar(wanted) if ref else None
 
 
 def _facts(waits: waiting.Waiting) -> list[str]:

@@ -60,16 +60,17 @@ def task_completion(ref: str) -> ResponseReturnValue:
     if done:
         watched.note_closing(db.session(), task, me(), web.now())
     db.session.commit()
-    if done and is_own:
-        flash(
-            gettext(
-                "Done. The alert was about you; you are the only administrator, so the audit "
-                "record says that you closed it yourself."
-            )
+    if not done:
+        flash(gettext("A colleague had done it already."))
+        return _back(task)
+    told = gettext("Done.")
+    if is_own:
+        told = gettext(
+            "Done. The alert was about you; you are the only administrator, so the audit "
+            "record says that you closed it yourself."
         )
-        return _back(task, done=task.ref)
-    flash(gettext("Done.") if done else gettext("A colleague had done it already."))
-    return _back(task, done=task.ref)
+    flash(told, f"message undo-task {task.ref}")
+    return _back(task)
 
 
 @blueprint.post("/tasks/<ref>/reopening")
@@ -77,7 +78,12 @@ def task_completion(ref: str) -> ResponseReturnValue:
 def task_reopening(ref: str) -> ResponseReturnValue:
     """Take back that a task was done."""
     task = _find(ref)
+    if not watched.may_close(db.session(), task, me()):
+        flash(gettext("Only an administrator whom it is not about can close this alert."))
+        return _back(task)
     reopened = tasks.reopen_task(db.session(), task, me().id, web.now())
+    if reopened:
+        watched.note_reopening(db.session(), task, me(), web.now())
     db.session.commit()
     flash(gettext("It is to do again.") if reopened else gettext("It was to do already."))
     return _back(task)
@@ -132,10 +138,10 @@ def _find(ref: str) -> Task:
     return task
 
 
-def _back(task: Task, done: str | None = None) -> ResponseReturnValue:
+def _back(task: Task) -> ResponseReturnValue:
     if request.form.get("back") == "lead" and task.lead is not None:
         return redirect(url_for("dashboard.lead", ref=task.lead.ref), 303)
-    return redirect(url_for("dashboard.now", done=done), 303)
+    return redirect(url_for("dashboard.now"), 303)
 
 
 def _due_at(now: datetime) -> datetime | None:

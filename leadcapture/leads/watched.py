@@ -66,6 +66,12 @@ def note_closing(session: Session, task: Task, closer: Staff, now: datetime) -> 
         audit.record(session, closer.id, act, task.ref, now)
 
 
+def note_reopening(session: Session, task: Task, opener: Staff, now: datetime) -> None:
+    """Put on record who took back that the alert was closed."""
+    if task.kind in KINDS:
+        audit.record(session, opener.id, "alert_reopened", task.ref, now)
+
+
 def tell_administrators(session: Session, settings: Settings, vault: Vault, now: datetime) -> int:
     """Write to the alert address of each alert that it does not know of; how many letters.
 
