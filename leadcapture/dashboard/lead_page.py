@@ -33,6 +33,7 @@ from leadcapture.models import (
     Staff,
     TimelineEntry,
 )
+from leadcapture.outbox import stops
 
 _SHOWN = 200
 
@@ -132,6 +133,7 @@ def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue
         has_follow_ups=any(letter.kind == MessageKind.FOLLOW_UP for letter in to_come),
         is_held=lead.status is LeadStatus.HELD,
         answer_due_at=due_of(lead, _rules()),
+        no_mail=stops.why_no_mail(db.session(), lead.cap_hash) if lead.email else "",
         now=web.now(),
         me=me(),
         problem=problem,
@@ -141,7 +143,7 @@ def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue
 
 
 def _rules() -> clock.Rules:
-    return clock.read_rules(db.session(), web.settings().clinic.time_zone)
+    return clock.current_rules(db.session(), web.now(), web.settings().clinic.time_zone)
 
 
 def _past(lead: Lead, letters: Sequence[Message]) -> list[Event]:
