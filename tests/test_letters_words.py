@@ -222,7 +222,8 @@ class TestShippedTexts:
             *(
                 (kind, "")
                 for kind in (
-                    *("staff_alert", "staff_uncertain", "staff_answer", "staff_waiting"),
+                    *("staff_alert", "staff_uncertain", "staff_answer"),
+                    *("staff_due", "staff_late"),
                     *("staff_task", "staff_cover", "staff_watched"),
                 )
             ),
