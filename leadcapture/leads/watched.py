@@ -24,7 +24,7 @@ _NOT_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Watched:
-    """Whom an alert is about, with how many leads, and of lists how many pages."""
+    """Whom an alert is about, with how many leads, and how many pages of many."""
 
     actor_id: int
     name: str
@@ -122,7 +122,7 @@ def _whom(session: Session, task: Task) -> Watched | None:
     actor = session.get(Staff, int(subject)) if subject.isdecimal() else None
     if actor is None:
         return None
-    is_page = AuditEntry.subject == viewing.LIST
+    is_page = AuditEntry.subject.in_(viewing.PAGES)
     leads, pages = session.execute(
         select(func.count().filter(~is_page), func.count().filter(is_page)).where(
             viewing.IS_VIEW,
