@@ -226,7 +226,42 @@ def test_a_page_of_the_list_counts_as_several_views(sign_in: SignIn, session: Se
     viewing.watch_views(session, TUESDAY_MORNING)
     assert session.scalars(select(Task.kind)).all() == [viewing.ALERT]
     text = rosa.page("/desk/").main_text
-    assert f"Rosa Alvarado opened very many leads: 0, and {number + 1} pages of the list" in text
+    assert (
+        f"Rosa Alvarado opened very many leads: 0, and {number + 1} pages of the list and" in text
+    )
+
+
+def test_a_page_of_the_pipeline_counts_as_a_page_of_the_list_does(
+    sign_in: SignIn, session: Session
+) -> None:
+    """AB-09: as many names; but not anew for each card that is moved, nor for what follows."""
+    rosa = sign_in()
+    lead = a_lead(session)
+
+    def views() -> list[str]:
+        session.expire_all()
+        return list(session.scalars(select(AuditEntry.subject).where(viewing.IS_VIEW)))
+
+    page = rosa.page("/desk/pipeline")
+    assert views() == [viewing.BOARD]
+    for to in ("contacted", "booked"):
+        page = rosa.page(rosa.send(page, "/move", to=to).location)
+    rosa.send(page, "/move", to="nowhere")
+    rosa.get("/desk/pipeline", headers={"X-Live": "1"})
+    assert lead.status == "booked" and len(views()) == 1
+    # That somebody says so does not open further pages.
+    rosa.page("/desk/pipeline?done=x&new=x")
+    assert len(views()) == 2
+    row = session.execute(select(AuditEntry).where(viewing.IS_VIEW).limit(1)).scalar_one()
+    more = {"actor_id": row.actor_id, "act": viewing.VIEWED, "subject": viewing.BOARD, "reason": ""}
+    number = viewing.MANY // viewing.PAGE_COUNTS - 2
+    session.execute(insert(AuditEntry), [more | {"at": row.at}] * number)
+    viewing.watch_views(session, TUESDAY_MORNING)
+    assert session.scalars(select(Task.kind)).all() == []
+    session.execute(insert(AuditEntry), [more | {"at": row.at}])
+    viewing.watch_views(session, TUESDAY_MORNING)
+    assert session.scalars(select(Task.kind)).all() == [viewing.ALERT]
+    assert f"0, and {number + 3} pages of the list and the pipeline." in rosa.page("/desk/").text
 
 
 def test_who_exported_and_how_many_stands_there_and_another_administrator_closes_it(

@@ -14,11 +14,13 @@ from sqlalchemy.orm import Session
 
 from leadcapture.leads import clock, contact, watch
 from leadcapture.leads.hours import Hours, Span, read_span
-from leadcapture.models import Lead, Message, MessageKind, Roster, Staff, Task
+from leadcapture.models import Lead, LetterVersion, Message, MessageKind, Roster, Staff, Task
+from leadcapture.outbox.queue import open_payload
 from leadcapture.scheduler import Timetable
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 from tests.clock import TUESDAY_MORNING, Clock
+from tests.conftest import SignIn
 from tests.guards import no_patient_word_in_logs
 from tests.people import NAME, a_lead, a_request, a_staff_member
 
@@ -164,7 +166,55 @@ def test_a_warning_says_neither_name_nor_health(
     (letter,) = letters(session)
     sealed = vault.open("message", "payload", letter.ref, letter.payload)
     assert "Janet" not in sealed and "Whitfield" not in sealed and "steoarth" not in sealed
-    assert "7K3-M9Q-XW2" in sealed and "2026-03-03 09:00 Costa Rica" in sealed
+    assert "7K3-M9Q-XW2" in sealed and "11:00, 1 hour ago" in sealed
+
+
+@pytest.mark.parametrize(
+    ("minutes", "language", "kind", "told"),
+    [
+        (105, "en", "staff_due", "11:00"),
+        (120, "en", "staff_late", "11:00, just now"),
+        (120, "es", "staff_late", "11:00, ahora mismo"),
+        (145, "en", "staff_late", "11:00, 25 minutes ago"),
+        (145, "es", "staff_late", "11:00, hace 25 minutos"),
+        (24 * 60, "en", "staff_late", "11:00 on 2026-03-03, 1 day ago"),
+    ],
+)
+def test_a_warning_says_when_the_answer_is_due_or_how_long_ago_it_was(
+    session: Session,
+    duty: watch.ResponseWatch,
+    vault: Vault,
+    rosa: Staff,
+    minutes: int,
+    language: str,
+    kind: str,
+    told: str,
+) -> None:
+    rosa.language = language
+    a_request(session, a_lead(session, owner_id=rosa.id))
+    duty.watch_responses(session, TUESDAY_MORNING + 100 * MINUTE)
+    duty.watch_responses(session, TUESDAY_MORNING + minutes * MINUTE)
+    session.flush()
+    (letter,) = letters(session)
+    payload = open_payload(vault, letter)
+    assert payload["values"]["received_at"] == told
+    version = session.get(LetterVersion, payload["letter"])
+    assert version is not None and version.kind == kind
+
+
+def test_now_and_the_lead_say_when_the_answer_is_due_or_was(
+    sign_in: SignIn, session: Session, clock: Clock
+) -> None:
+    visitor = sign_in()
+    lead = a_lead(session)
+    clock.now = TUESDAY_MORNING + 110 * MINUTE
+    assert "10 min left , is due at 11:00" in visitor.page("/desk/").main_text
+    assert "is due at 11:00" in visitor.page(f"/desk/leads/{lead.ref}").main_text
+    clock.now = TUESDAY_MORNING + 145 * MINUTE
+    assert "25 min late , was due at 11:00" in visitor.page("/desk/").main_text
+    assert "was due at 11:00" in visitor.page(f"/desk/leads/{lead.ref}").main_text
+    clock.now = TUESDAY_MORNING + timedelta(days=1)
+    assert "was due Tue 11:00" in visitor.page("/desk/").main_text
 
 
 @pytest.mark.parametrize("outcome", list(contact.CallOutcome))

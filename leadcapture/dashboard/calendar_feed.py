@@ -86,7 +86,7 @@ def feed(token: str) -> Response:
         desk=f"{settings.public_url}/desk",
         words={kind: str(word) for kind, word in _WORDS.items()},
     )
-    body = calendar.write_feed(shown, calendar.due_for(db.session(), staff.id))
+    body = calendar.write_feed(shown, calendar.due_for(db.session(), staff.id, web.now()))
     response = make_response(body)
     response.mimetype = "text/calendar"
     response.headers["Cache-Control"] = "private, no-cache"

@@ -7,7 +7,7 @@ from datetime import datetime
 from flask import abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
-from sqlalchemy.orm import joinedload, lazyload
+from sqlalchemy.orm import joinedload
 
 from leadcapture import web
 from leadcapture.accounts import idle
@@ -17,7 +17,7 @@ from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.bulk_acts import done as done_last
 from leadcapture.dashboard.merging_page import just_told_apart
 from leadcapture.database import db
-from leadcapture.leads import clock, letters_ahead, mentions, merging, pipeline, tags, tasks
+from leadcapture.leads import clock, cover, letters_ahead, mentions, merging, pipeline, tags, tasks
 from leadcapture.leads.contact import LONGEST_NOTE, CallOutcome, Meeting
 from leadcapture.leads.duplicates import duplicates
 from leadcapture.leads.merged import standing_for
@@ -33,6 +33,7 @@ from leadcapture.models import (
     Staff,
     TimelineEntry,
 )
+from leadcapture.outbox import stops
 
 _SHOWN = 200
 
@@ -99,6 +100,7 @@ def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue
     requests = _requests(lead)
     to_come = [letter for letter in letters if letters_ahead.is_ahead(letter)]
     to_do, done = tasks.tasks_of(db.session(), lead)
+    owners, absent = cover.team(db.session(), web.now())
     page = render_template(
         "dashboard/lead.html",
         lead=lead,
@@ -124,12 +126,14 @@ def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue
         may_merge=may_decide() and lead.status is not LeadStatus.HELD,
         open_task=open_task,
         longest_task=tasks.LONGEST_TEXT,
-        owners=_owners(),
+        owners=owners,
+        absent=absent,
         is_paused=letters_ahead.is_paused,
         has_packet=any(letter.kind == MessageKind.PACKET for letter in letters),
         has_follow_ups=any(letter.kind == MessageKind.FOLLOW_UP for letter in to_come),
         is_held=lead.status is LeadStatus.HELD,
         answer_due_at=due_of(lead, _rules()),
+        no_mail=stops.why_no_mail(db.session(), lead.cap_hash) if lead.email else "",
         now=web.now(),
         me=me(),
         problem=problem,
@@ -139,18 +143,7 @@ def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue
 
 
 def _rules() -> clock.Rules:
-    return clock.read_rules(db.session(), web.settings().clinic.time_zone)
-
-
-def _owners() -> Sequence[Staff]:
-    """Whose a task can be."""
-    return db.session.scalars(
-        select(Staff)
-        .where(Staff.active)
-        .options(lazyload(Staff.roles))
-        .order_by(Staff.name, Staff.id)
-        .limit(_SHOWN)
-    ).all()
+    return clock.current_rules(db.session(), web.now(), web.settings().clinic.time_zone)
 
 
 def _past(lead: Lead, letters: Sequence[Message]) -> list[Event]:

@@ -1,6 +1,5 @@
 """Now: who waits for a person, and what waits for a decision."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from itertools import groupby
@@ -11,7 +10,6 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from sqlalchemy import select
-from sqlalchemy.orm import lazyload
 
 from leadcapture import web
 from leadcapture.accounts.access import EVERYONE, may_decide, may_read_health, me, staff_only
@@ -26,13 +24,14 @@ from leadcapture.leads import (
     assignment,
     clock,
     contact,
+    cover,
     decisions,
     mentions,
     waiting,
     watch,
     watched,
 )
-from leadcapture.models import LeadStatus, Staff, Task
+from leadcapture.models import LeadStatus, Staff
 from leadcapture.outbox import gates
 
 _COLLEAGUES = 12
@@ -56,6 +55,7 @@ def now() -> ResponseReturnValue:
     decide = _typed_page("decide")
     letters, letter_count = decisions.stuck_letters(db.session(), decide)
     alerts = decisions.open_alerts(db.session())
+    members, absent = cover.team(db.session(), at)
     return render_template(
         "dashboard/now.html",
         queue=queue,
@@ -67,7 +67,7 @@ def now() -> ResponseReturnValue:
         now=at,
         warn=rules.warn,
         target=rules.target,
-        colleagues=_colleagues(),
+        colleagues=[one for one in members if one.id != me().id][:_COLLEAGUES],
         me=me(),
         held=decisions.held_requests(db.session(), decide),
         letters=letters,
@@ -83,8 +83,8 @@ def now() -> ResponseReturnValue:
         later=[task for task in tasks if task.due_at >= midnight],
         mails=mails_of(tasks),
         open_task=open_task,
+        absent=absent,
         mentions=mentions.unopened(db.session(), me().id),
-        just_done=_just_done(),
         standing_since=web.probe().standing_since(at),
         gate=gates.closed_gate(db.session(), at),
         may_decide=may_decide(),
@@ -141,23 +141,6 @@ def _midnight(at: datetime) -> datetime:
     """When the clinic's day ends."""
     zone = ZoneInfo(web.settings().clinic.time_zone)
     return datetime.combine(at.astimezone(zone).date() + timedelta(days=1), time(), zone)
-
-
-def _just_done() -> Task | None:
-    """The task that was ticked off a moment ago, so that it can be taken back."""
-    ref = request.args.get("done", "")[:22]
-    wanted = select(Task).where(Task.ref == ref, Task.done_at.is_not(None))
-    return db.session.scalar(wanted) if ref else None
-
-
-def _colleagues() -> Sequence[Staff]:
-    return db.session.scalars(
-        select(Staff)
-        .where(Staff.active, Staff.id != me().id)
-        .options(lazyload(Staff.roles))
-        .order_by(Staff.name, Staff.id)
-        .limit(_COLLEAGUES)
-    ).all()
 
 
 def _facts(waits: waiting.Waiting) -> list[str]:

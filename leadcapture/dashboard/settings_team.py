@@ -15,7 +15,7 @@ from leadcapture.accounts.access import RoleName, me, staff_only
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.settings_hours import day_names, told_span, typed_week
 from leadcapture.database import db
-from leadcapture.leads import assignment, clock, setting_changes
+from leadcapture.leads import assignment, clock, cover, setting_changes
 from leadcapture.leads.hours import read_week, write_span
 from leadcapture.models import Roster, Staff
 
@@ -41,14 +41,14 @@ def team_change() -> ResponseReturnValue:
     problems: dict[str, str] = {}
     line = db.session.get(Roster, member.id) or Roster(staff_id=member.id)
     shifts = typed_week(problems, read_week(line.shifts) if line.shifts else _NO_SHIFTS)
-    out_until = _typed_return(problems)
+    out_until, stands_in = _typed_return(problems), _typed_cover(problems, member)
     if problems:
         return _show(member, problems)
     before = _told(line) if line.takes_requests is not None else {}
     line.takes_requests = "takes_requests" in request.form
     line.languages = [code for code in web.LANGUAGES if code in request.form.getlist("languages")]
     line.shifts = [write_span(span) for span in shifts] if any(shifts) else None
-    line.out_until = out_until
+    line.out_until, line.cover_id = out_until, stands_in.id if stands_in else None
     db.session.add(line)
     changed = setting_changes.record(
         db.session(), AREA, member.name, before, _told(line), me().id, web.now()
@@ -64,10 +64,12 @@ def _told(line: Roster) -> dict[str, str]:
     zone = ZoneInfo(web.settings().clinic.time_zone)
     back = line.out_until.astimezone(zone).date().isoformat() if line.out_until else ""
     week = read_week(line.shifts) if line.shifts else _NO_SHIFTS
+    stands_in = db.session.get(Staff, line.cover_id) if line.cover_id else None
     return {
         "takes_requests": "yes" if line.takes_requests else "no",
         "languages": ", ".join(str(web.LANGUAGES.get(code, code)) for code in line.languages),
         "back_on": back,
+        "cover": stands_in.name if stands_in else "",
     } | {f"day-{number}": told_span(span) for number, span in enumerate(week)}
 
 
@@ -86,6 +88,19 @@ def _typed_return(problems: dict[str, str]) -> datetime | None:
         problems["back_on"] = gettext("Choose a day after today, or none for who is here.")
         return None
     return back
+
+
+def _typed_cover(problems: dict[str, str], member: Staff) -> Staff | None:
+    """Who was named to stand in; None for whoever is on duty."""
+    typed = request.form.get("cover", "")
+    if not typed:
+        return None
+    named = db.session.scalar(
+        select(Staff).where(Staff.email == typed, Staff.active, Staff.id != member.id)
+    )
+    if named is None:
+        problems["cover"] = gettext("Choose a colleague who may sign in, or whoever is on duty.")
+    return named
 
 
 def _show(
@@ -110,6 +125,7 @@ def _show(
             for line in (lines.get(member.id),)
         ],
         on_duty=on_duty,
+        absent=cover.absences(db.session(), now),
         day_names=day_names(),
         languages=web.LANGUAGES,
         now=now,

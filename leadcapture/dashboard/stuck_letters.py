@@ -53,11 +53,31 @@ def letter_settlement(ref: str) -> ResponseReturnValue:
     """Say that a letter arrived, that it is never to be sent, or that it is dealt with."""
     message = _find(ref)
     word = request.form.get("act", "")
+    if word == "back":
+        return _take_back(message)
     if word not in _ACTS:
         abort(400)
     answer = _ACTS[word](db.session(), message, me().id, web.now())
     db.session.commit()
-    flash(_told(word, message, answer))
+    can_undo = answer.is_done and letters_stuck.may_be_taken_back(message)
+    flash(
+        _told(word, message, answer), f"message undo-stuck {message.ref}" if can_undo else "message"
+    )
+    return _back(message)
+
+
+def _take_back(message: Message) -> ResponseReturnValue:
+    """Take back that a letter was ended or dealt with: it stands still again, and goes nowhere."""
+    facts = (me().id, web.now())
+    again = letters_stuck.take_back(db.session(), web.vault(), web.settings(), message, *facts)
+    db.session.commit()
+    name = words.letter_name(message)
+    if not again:
+        flash(gettext("Not undone: %(letter)s stays as it is.", letter=name))
+    elif message.state == "cancelled":
+        flash(gettext("Undone: %(letter)s is held as before and not sent by itself.", letter=name))
+    else:
+        flash(gettext("Undone: %(letter)s waits for a decision again.", letter=name))
     return _back(message)
 
 

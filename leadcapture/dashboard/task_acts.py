@@ -13,9 +13,9 @@ from leadcapture import web
 from leadcapture.accounts.access import EVERYONE, me, staff_only
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.lead_page import Problem, find_lead, show_lead
-from leadcapture.dashboard.times import exact
+from leadcapture.dashboard.times import day, exact, full_day
 from leadcapture.database import db
-from leadcapture.leads import decisions, tasks, watched
+from leadcapture.leads import cover, decisions, tasks, watched
 from leadcapture.models import Staff, Task
 
 
@@ -43,8 +43,7 @@ def lead_task(ref: str) -> ResponseReturnValue:
         return show_lead(lead, _problem(gettext("Choose whose task it is."), "task-owner", text))
     tasks.add_task(db.session(), web.vault(), lead, owner, text, due_at, me().id, now)
     db.session.commit()
-    when = exact(due_at)
-    flash(gettext("The task is kept. %(name)s gets mail %(when)s.", name=owner.name, when=when))
+    flash(_kept(owner, due_at))
     return redirect(url_for("dashboard.lead", ref=lead.ref), 303)
 
 
@@ -61,16 +60,17 @@ def task_completion(ref: str) -> ResponseReturnValue:
     if done:
         watched.note_closing(db.session(), task, me(), web.now())
     db.session.commit()
-    if done and is_own:
-        flash(
-            gettext(
-                "Done. The alert was about you; you are the only administrator, so the audit "
-                "record says that you closed it yourself."
-            )
+    if not done:
+        flash(gettext("A colleague had done it already."))
+        return _back(task)
+    told = gettext("Done.")
+    if is_own:
+        told = gettext(
+            "Done. The alert was about you; you are the only administrator, so the audit "
+            "record says that you closed it yourself."
         )
-        return _back(task, done=task.ref)
-    flash(gettext("Done.") if done else gettext("A colleague had done it already."))
-    return _back(task, done=task.ref)
+    flash(told, f"message undo-task {task.ref}")
+    return _back(task)
 
 
 @blueprint.post("/tasks/<ref>/reopening")
@@ -78,7 +78,12 @@ def task_completion(ref: str) -> ResponseReturnValue:
 def task_reopening(ref: str) -> ResponseReturnValue:
     """Take back that a task was done."""
     task = _find(ref)
+    if not watched.may_close(db.session(), task, me()):
+        flash(gettext("Only an administrator whom it is not about can close this alert."))
+        return _back(task)
     reopened = tasks.reopen_task(db.session(), task, me().id, web.now())
+    if reopened:
+        watched.note_reopening(db.session(), task, me(), web.now())
     db.session.commit()
     flash(gettext("It is to do again.") if reopened else gettext("It was to do already."))
     return _back(task)
@@ -101,6 +106,31 @@ def task_snooze(ref: str) -> ResponseReturnValue:
     return _back(task)
 
 
+def _kept(owner: Staff, due_at: datetime) -> str:
+    """That the task is kept, and who hears of it when it is due."""
+    facts = {"name": owner.name, "when": exact(due_at)}
+    absence = cover.absences(db.session(), due_at).get(owner.id)
+    if absence is None or absence.until is None:
+        return str(gettext("The task is kept. %(name)s gets mail %(when)s.", **facts))
+    facts["day"] = full_day(day(absence.until))
+    if absence.cover is None:
+        return str(
+            gettext(
+                "The task is kept. %(name)s is out of office until %(day)s: whoever is on duty "
+                "gets mail %(when)s.",
+                **facts,
+            )
+        )
+    return str(
+        gettext(
+            "The task is kept. %(name)s is out of office until %(day)s: %(cover)s gets mail "
+            "%(when)s.",
+            **facts,
+            cover=absence.cover.name,
+        )
+    )
+
+
 def _find(ref: str) -> Task:
     task = db.session.scalar(select(Task).where(Task.ref == ref))
     if task is None:
@@ -108,10 +138,10 @@ def _find(ref: str) -> Task:
     return task
 
 
-def _back(task: Task, done: str | None = None) -> ResponseReturnValue:
+def _back(task: Task) -> ResponseReturnValue:
     if request.form.get("back") == "lead" and task.lead is not None:
         return redirect(url_for("dashboard.lead", ref=task.lead.ref), 303)
-    return redirect(url_for("dashboard.now", done=done), 303)
+    return redirect(url_for("dashboard.now"), 303)
 
 
 def _due_at(now: datetime) -> datetime | None:

@@ -30,7 +30,11 @@ _LONG_UNITS = (_UNIT["year"], _UNIT["month"], _UNIT["week"])
 # Instants and lengths of time whose words are kept: those of the pages that people look at.
 _KEPT = 4096
 # Markup's own % escapes what goes in, and takes a sixth of the time of its format().
-_TIME = Markup('<time datetime="%s" title="%s">%s</time>')
+# The exact time is read aloud, and shown to whoever points at it, stops there by key, or taps.
+_TIME = Markup(
+    '<time datetime="%s" tabindex="0">%s<span class="visually-hidden">, </span>'
+    '<span class="time__exact">%s</span></time>'
+)
 _CLOCK = Markup('<span class="clock">%s %s</span>')
 _BOTH_CLOCKS = Markup('%s <span class="clock__here">(%s)</span>')
 
@@ -57,7 +61,7 @@ def _reader() -> _Reader:
 
 def moment(at: datetime) -> Markup:
     """``3 hr ago`` as a ``<time>`` that tells the exact time of the clinic."""
-    return _TIME % (at.isoformat(timespec="seconds"), exact(at), relative(at))
+    return _TIME % (at.isoformat(timespec="seconds"), relative(at), exact(at))
 
 
 def relative(at: datetime) -> str:
@@ -97,7 +101,7 @@ def minutes(number: int) -> str:
 def wait(since: datetime) -> Markup:
     """How long somebody has waited, as a ``<time>`` that tells since when."""
     length = span(_reader().now - since)
-    return _TIME % (since.isoformat(timespec="seconds"), exact(since), length)
+    return _TIME % (since.isoformat(timespec="seconds"), length, exact(since))
 
 
 def exact(at: datetime, zone: str = "") -> str:

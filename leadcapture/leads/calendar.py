@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from icalendar import Calendar, Event
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, or_, select
 from sqlalchemy.orm import Session, joinedload, lazyload
 
+from leadcapture.leads import cover
 from leadcapture.models import CalendarFeed, Staff, Task
 from leadcapture.outbox import audit
 
@@ -60,11 +61,20 @@ def reader_of(session: Session, token: str) -> Staff | None:
     )
 
 
-def due_for(session: Session, staff_id: int) -> Sequence[Task]:
-    """The open tasks of this person, the earliest first, 500 at most."""
+def due_for(session: Session, staff_id: int, now: datetime) -> Sequence[Task]:
+    """The open tasks of this person, the earliest first, 500 at most.
+
+    With those of whom they stand in for, as far as they fall due before that colleague is back.
+    """
+    covered = (
+        and_(Task.owner_id == owner_id, Task.due_at < absence.until)
+        if absence.until
+        else Task.owner_id == owner_id
+        for owner_id, absence in cover.covered_by(session, staff_id, now).items()
+    )
     return session.scalars(
         select(Task)
-        .where(Task.owner_id == staff_id, Task.done_at.is_(None))
+        .where(or_(Task.owner_id == staff_id, *covered), Task.done_at.is_(None))
         .options(joinedload(Task.lead))
         .order_by(Task.due_at, Task.id)
         .limit(SHOWN)

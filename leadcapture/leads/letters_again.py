@@ -124,10 +124,15 @@ def _may_go_on(session: Session, letter: Message, lead: Lead, now: datetime) -> 
         return False
     if not domain_of(lead.email) or stops.is_suppressed(session, lead.cap_hash, letter.kind):
         return False
+    return not is_on_its_way(session, lead.cap_hash, letter.step)
+
+
+def is_on_its_way(session: Session, cap_hash: str, step: str) -> bool:
+    """Whether this step of a sequence is to go to this address already."""
     same = select(Message.id).where(
-        Message.cap_hash == lead.cap_hash,
+        Message.cap_hash == cap_hash,
         Message.kind == MessageKind.FOLLOW_UP,
-        Message.step == letter.step,
+        Message.step == step,
         Message.state.in_(OPEN_STATES),
     )
-    return session.scalar(same.limit(1)) is None
+    return session.scalar(same.limit(1)) is not None

@@ -2,20 +2,36 @@
 
 Each act is a compare-and-swap of the outbox's own, so that of it and a worker's step, or of two
 colleagues, one loses; whoever loses is told where the letter stands now.
+
+A letter that ended stays so for good. Where no copy of it can have left, taking that back holds a
+new letter in its place, for the same reason: it goes out when a person has it tried again.
 """
 
 import enum
 from datetime import datetime
+from typing import Any, cast
 
-from sqlalchemy import exists, select
+from sqlalchemy import CursorResult, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from leadcapture.leads import timeline
+from leadcapture.leads import letters_again, timeline
 from leadcapture.leads.decisions import finish_tasks
 from leadcapture.leads.letters_ahead import TOO_LATE, Answer, is_paused
-from leadcapture.models import Message, MessageKind, MessageState, Task
-from leadcapture.outbox import audit, caps, ledger, policy
+from leadcapture.models import (
+    LeadStatus,
+    Message,
+    MessageKind,
+    MessageState,
+    Task,
+    TimelineEntry,
+)
+from leadcapture.outbox import audit, caps, ledger, policy, stops
+from leadcapture.outbox.holding import hold_leads
+from leadcapture.outbox.queue import Draft, enqueue, open_payload
+from leadcapture.settings import Settings
+from leadcapture.vault import Vault
 
+ENDED = "staff_cancelled"
 _NOTED = (MessageState.FAILED, MessageState.BOUNCED)
 
 
@@ -26,6 +42,8 @@ class Act(enum.StrEnum):
     ARRIVED = "letter_arrived"
     END = "letter_ended"
     NOTED = "letter_settled"
+    HOLD_AGAIN = "letter_held_again"
+    UNNOTED = "letter_unsettled"
 
 
 def is_held(message: Message) -> bool:
@@ -76,10 +94,10 @@ def end(session: Session, message: Message, actor_id: int, now: datetime) -> Ans
     """Never send a held letter, or never again; that is final."""
     if not is_held(message):
         return TOO_LATE
-    since = (MessageState.HELD,)
+    since, reason = (MessageState.HELD,), message.reason
     cancelled = MessageState.CANCELLED
-    done = ledger.settle(session, message, cancelled, now, since=since, reason="staff_cancelled")
-    return _told(session, message, Act.END, actor_id, now, done)
+    done = ledger.settle(session, message, cancelled, now, since=since, reason=ENDED)
+    return _told(session, message, Act.END, actor_id, now, done, held=reason)
 
 
 def settle(session: Session, message: Message, actor_id: int, now: datetime) -> Answer:
@@ -100,6 +118,120 @@ def settle(session: Session, message: Message, actor_id: int, now: datetime) -> 
     return _told(session, message, Act.NOTED, actor_id, now, True)
 
 
+def may_be_taken_back(message: Message) -> bool:
+    """Whether what was decided of the letter can be, as far as the letter itself says.
+
+    Of an ended one no copy may have been at the dot: a new letter would be one more (I6).
+    """
+    if message.state in _NOTED:
+        return True
+    is_ended = message.state is MessageState.CANCELLED and message.reason == ENDED
+    is_known = message.kind in set(MessageKind) and message.lead_id is not None
+    return is_ended and is_known and message.sha256 is None and not message.doubts
+
+
+def take_back(
+    session: Session,
+    vault: Vault,
+    settings: Settings,
+    message: Message,
+    actor_id: int,
+    now: datetime,
+) -> bool:
+    """Have the letter stand still again, as it did before it was dealt with or ended.
+
+    False where it does already, and where what came since leaves it no place.
+    """
+    if not may_be_taken_back(message):
+        return False
+    if message.state in _NOTED:
+        return _ask_again(session, message) and _told_back(
+            session, message, Act.UNNOTED, actor_id, now
+        )
+    return _hold_again(session, vault, settings, message, now) and _told_back(
+        session, message, Act.HOLD_AGAIN, actor_id, now
+    )
+
+
+def _ask_again(session: Session, message: Message) -> bool:
+    """Open the tasks that were ticked off last about this letter."""
+    about = Task.message_id == message.id
+    if session.scalar(select(exists().where(about, Task.done_at.is_(None)))):
+        return False
+    last = select(func.max(Task.done_at)).where(about).scalar_subquery()
+    opened = session.execute(
+        update(Task)
+        .where(about, Task.done_at == last)
+        .values(done_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    session.expire_all()
+    return bool(cast(CursorResult[Any], opened).rowcount)
+
+
+def _hold_again(
+    session: Session, vault: Vault, settings: Settings, message: Message, now: datetime
+) -> bool:
+    """Write the letter anew, once, and hold it in the same transaction."""
+    ended = session.scalar(
+        select(TimelineEntry)
+        .where(TimelineEntry.lead_id == message.lead_id, TimelineEntry.message_id == message.id)
+        .where(TimelineEntry.kind == Act.END)
+    )
+    lead = next(iter(hold_leads(session, message.lead_id or 0)), None)
+    # It goes where it was meant to go, or nowhere: whoever moved since has letters of their own.
+    if ended is None or "held" not in ended.facts or lead is None:
+        return False
+    if lead.status is LeadStatus.MERGED or lead.email != message.recipient:
+        return False
+    if stops.is_suppressed(session, message.cap_hash, message.kind):
+        return False
+    cap_hash, is_step = message.cap_hash, message.kind == MessageKind.FOLLOW_UP
+    if is_step and letters_again.is_on_its_way(session, cap_hash, message.step):
+        return False
+    payload = open_payload(vault, message)
+    draft = Draft(
+        kind=MessageKind(message.kind),
+        step=message.step,
+        dedupe_key=f"again:never:{message.ref}",
+        recipient=message.recipient,
+        language=message.language,
+        time_zone=message.time_zone,
+        due_at=message.due_at,
+        not_after=message.not_after,
+        letter=payload["letter"],
+        packets=tuple(payload["packets"]),
+        values=payload["values"],
+        lead_id=message.lead_id,
+        request_id=message.request_id,
+        cap_hash=message.cap_hash,
+    )
+    enqueue(session, vault, settings.mail_domain, [draft], now)
+    fresh = session.scalar(select(Message).where(Message.ref == draft.ref))
+    if fresh is None:
+        return False
+    since, reason = (MessageState.QUEUED,), str(ended.facts["held"])
+    ledger.settle(session, fresh, MessageState.HELD, now, since=since, reason=reason)
+    ledger.ask_staff(session, fresh, "letter_held", now)
+    return True
+
+
+def _told_back(session: Session, message: Message, act: Act, actor_id: int, now: datetime) -> bool:
+    """Tell on the timeline and in the audit who took it back."""
+    audit.record(session, actor_id, act, message.ref, now)
+    if message.lead_id is not None:
+        timeline.record(
+            session,
+            message.lead_id,
+            act,
+            now,
+            actor_id=actor_id,
+            message_id=message.id,
+            facts={"letter": message.kind, "step": message.step},
+        )
+    return True
+
+
 def _refusal(session: Session, message: Message, now: datetime) -> policy.Refusal | None:
     """What would stop it at once; not its time, where the release gives it that anew."""
     if message.kind not in caps.PACKETS:
@@ -112,7 +244,13 @@ def _refusal(session: Session, message: Message, now: datetime) -> policy.Refusa
 
 
 def _told(
-    session: Session, message: Message, act: Act, actor_id: int, now: datetime, is_done: bool
+    session: Session,
+    message: Message,
+    act: Act,
+    actor_id: int,
+    now: datetime,
+    is_done: bool,
+    **facts: str,
 ) -> Answer:
     """Tell on the timeline and in the audit who decided, and ask nobody any more."""
     session.refresh(message)
@@ -128,6 +266,6 @@ def _told(
             now,
             actor_id=actor_id,
             message_id=message.id,
-            facts={"letter": message.kind, "step": message.step, "state": message.state},
+            facts={"letter": message.kind, "step": message.step, "state": message.state} | facts,
         )
     return Answer(True, message.due_at)

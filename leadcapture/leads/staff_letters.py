@@ -1,13 +1,19 @@
 """Letters to staff: what those about a lead say, which is nothing of the person."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
+from babel.dates import format_timedelta
 from sqlalchemy.orm import Session
 
 from leadcapture.leads.references import spoken
 from leadcapture.leads.waiting import latest_requests
 from leadcapture.models import Lead
 from leadcapture.settings import Settings
+
+_MINUTE = timedelta(minutes=1)
+_ON = {"en": "{time} on {day}", "es": "{time} del {day}"}
+_JUST_NOW = {"en": "just now", "es": "ahora mismo"}
 
 
 def values_about(session: Session, settings: Settings, lead: Lead, at: datetime) -> dict[str, str]:
@@ -29,3 +35,18 @@ def values_of(settings: Settings, lead_ref: str, receipt: str, at: datetime) -> 
         "received_at": settings.clinic.clock(at),
         "lead_link": f"{settings.public_url}/desk/leads/{lead_ref}",
     }
+
+
+def due_words(settings: Settings, due_at: datetime, now: datetime, language: str) -> str:
+    """When something is due or was: ``14:10``, or ``14:10, 25 minutes ago``, with another day."""
+    zone = ZoneInfo(settings.clinic.time_zone)
+    due, here = due_at.astimezone(zone), now.astimezone(zone)
+    told = f"{due:%H:%M}"
+    if due.date() != here.date():
+        told = _ON[language].format(time=told, day=due.date().isoformat())
+    if due_at > now:
+        return told
+    if now - due_at < _MINUTE:
+        return f"{told}, {_JUST_NOW[language]}"
+    ago = format_timedelta(due_at - now, "minute", add_direction=True, locale=language)
+    return f"{told}, {ago}"

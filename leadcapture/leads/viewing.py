@@ -16,8 +16,10 @@ ALERT = "many_views"
 MANY = 200
 """More views of leads by one person in an hour are a reason to ask them (AB-09)."""
 LIST = "list"
+BOARD = "pipeline"
+PAGES = (LIST, BOARD)
 PAGE_COUNTS = 4
-"""As how many views a page of the list counts: it shows many names, of which few are read."""
+"""As how many views a page of either counts: it shows many names, of which few are read."""
 SITTING = timedelta(hours=1)
 # As a literal, so that PostgreSQL sees that the index of views alone will do.
 IS_VIEW = AuditEntry.act == literal_column(f"'{VIEWED}'")
@@ -31,7 +33,7 @@ def record_view(
     now: datetime,
     refreshes: bool = False,
 ) -> None:
-    """Write the view of a lead, or of a page of the `LIST`, down before the page is made.
+    """Write the view of a lead, or of one of the `PAGES`, down before the page is made.
 
     In a transaction of its own: a page that only reads holds no lock to write on SQLite. Where
     this fails, nothing is shown. An open page that ``refreshes`` itself is one view for each
@@ -62,9 +64,9 @@ def _record(engine: Engine, actor_id: int, lead_ref: str, now: datetime) -> None
 def watch_views(session: Session, now: datetime) -> None:
     """Raise an alert about each person who opened more than `MANY` leads in the past hour.
 
-    A page of the list counts as `PAGE_COUNTS`.
+    A page of the list or of the pipeline counts as `PAGE_COUNTS`.
     """
-    weight = case((AuditEntry.subject == LIST, PAGE_COUNTS), else_=1)
+    weight = case((AuditEntry.subject.in_(PAGES), PAGE_COUNTS), else_=1)
     busy = (
         select(AuditEntry.actor_id)
         .where(IS_VIEW, AuditEntry.at > now - timedelta(hours=1))

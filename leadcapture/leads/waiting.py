@@ -7,11 +7,19 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select, union
+from sqlalchemy import and_, func, select, union
 from sqlalchemy.orm import Session, joinedload
 
 from leadcapture.leads.clock import Rules, due_at
-from leadcapture.models import UNLISTED, Lead, Request, Screening, Staff
+from leadcapture.models import (
+    UNLISTED,
+    Lead,
+    Request,
+    Screening,
+    Staff,
+    Suppression,
+    SuppressionScope,
+)
 from leadcapture.outbox import hours as daytime
 
 SHOWN = 25
@@ -26,21 +34,29 @@ WISHES = {
 
 
 # Ways to be reached that are no call, and that nobody has to be awake for.
-_WRITTEN = ("email", "whatsapp", "text")
+_BY_MAIL = {"email"}
+_WRITTEN = _BY_MAIL | {"whatsapp", "text"}
 
 
 class Turn(enum.IntEnum):
-    """In which part of the queue somebody stands; whom no call reaches is written to."""
+    """In which part of the queue somebody stands; whom no call reaches is written to.
+
+    Out of reach is who gave no telephone that can be dialled, and gets no mail.
+    """
 
     NOW = 0
     WRITE = 1
     ASKED_LATER = 2
     ASLEEP = 3
+    OUT_OF_REACH = 4
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """One person who waits; ``request`` is their latest, ``callable_at`` when their day begins."""
+    """One person who waits; ``request`` is their latest, ``callable_at`` when their day begins.
+
+    ``no_mail`` is the reason word of why nobody writes to their address; empty where one may.
+    """
 
     lead: Lead
     request: Request | None
@@ -49,6 +65,7 @@ class Waiting:
     left: timedelta
     turn: Turn
     callable_at: datetime
+    no_mail: str = ""
 
     @property
     def is_late(self) -> bool:
@@ -74,7 +91,8 @@ def call_queue(
 ) -> Queue:
     """Those who wait for a person: who can be called now first, the least time left first.
 
-    Then those to write to, and those to be called at another time.
+    Then those to write to, and those to be called at another time. Who wished for mail at an
+    address that mail is stopped for, as it came back or its owner complained, is called.
 
     In each part come first those whom nobody has taken. Of more than ``most``: the
     half that has waited longest and the half that asked last, so that nobody whose clock runs is
@@ -136,6 +154,7 @@ class _Place:
     turn: Turn
     callable_at: datetime
     owner_id: int | None
+    no_mail: str
 
 
 class _Days:
@@ -174,8 +193,13 @@ def _in_order(session: Session, rules: Rules, now: datetime, most: int = COUNTED
             Lead.contact_by,
             Lead.contact_time,
             Lead.owner_id,
+            Suppression.reason.label("no_mail"),
         )
         .join(either, either.c.id == Lead.id)
+        .outerjoin(
+            Suppression,
+            and_(Suppression.cap_hash == Lead.cap_hash, Suppression.scope == SuppressionScope.ALL),
+        )
         .where(Lead.waiting_since.is_not(None), Lead.status.not_in(UNLISTED))
     ).all()
     days = _Days(now, rules.hours.zone)
@@ -186,11 +210,13 @@ def _in_order(session: Session, rules: Rules, now: datetime, most: int = COUNTED
 def _place(row: Any, rules: Rules, days: _Days) -> tuple[tuple[Any, ...], _Place]:
     due = row.first_response_due_at or due_at(row.waiting_since, rules.hours, rules.target)
     callable_at, local = days.of(row.time_zone)
-    if not row.phone or row.contact_by in _WRITTEN:
+    if not row.phone and row.no_mail:
+        turn = Turn.OUT_OF_REACH
+    elif not row.phone or row.contact_by in _WRITTEN - (_BY_MAIL if row.no_mail else set()):
         turn = Turn.WRITE
     else:
         turn = _turn(row.contact_time, callable_at, local, days.now)
-    place = _Place(row.id, due, turn, callable_at, row.owner_id)
+    place = _Place(row.id, due, turn, callable_at, row.owner_id, row.no_mail or "")
     return (turn, row.owner_id is not None, due, row.id), place
 
 
@@ -217,6 +243,7 @@ def _load(session: Session, places: Sequence[_Place], now: datetime) -> list[Wai
             left=place.due_at - now,
             turn=place.turn,
             callable_at=place.callable_at,
+            no_mail=place.no_mail,
         )
         for place in places
         # Whom a colleague answered between the two questions is not shown.

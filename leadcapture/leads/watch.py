@@ -1,15 +1,14 @@
 """The watch: staff hear that somebody waits before it is late, when it is, and after that."""
 
 import secrets
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
-from leadcapture.leads import assignment, reminders, watched
+from leadcapture.leads import assignment, cover, reminders, watched
 from leadcapture.leads.clock import Rules, clock_columns, read_rules
-from leadcapture.leads.staff_letters import values_about
+from leadcapture.leads.staff_letters import due_words, values_about
 from leadcapture.leads.waiting import latest_requests
 from leadcapture.letters.versions import current_versions
 from leadcapture.models import Lead, LeadStatus, MessageKind, Staff, Task
@@ -69,18 +68,31 @@ class ResponseWatch:
         reached = max((n for n, at in enumerate(times) if at <= now), default=None)
         # Who was asleep while two levels passed gives the later warning only.
         if reached is not None and reached >= lead.warnings and lead.status is not LeadStatus.HELD:
-            self._warn_once(session, rules, lead, reached, now)
+            self._warn_once(session, rules, lead, reached, times[AT], now)
             lead.warnings = reached + 1
         lead.warning_due_at = times[lead.warnings] if lead.warnings < len(times) else None
 
     def _warn_once(
-        self, session: Session, rules: Rules, lead: Lead, level: int, now: datetime
+        self,
+        session: Session,
+        rules: Rules,
+        lead: Lead,
+        level: int,
+        target_at: datetime,
+        now: datetime,
     ) -> None:
-        """A task and a letter for the owner; after the target, for the next person."""
+        """A task and a letter for the owner; after the target, for the next person.
+
+        Before the target it says when that is, from then on when it was and how long ago.
+        """
         to = _whom(session, rules, lead, level, now)
         wait = f"{lead.waiting_since:%Y%m%d%H%M%S}"
         _ask(session, lead, f"response:{lead.ref}:{wait}", KINDS[level], to, now)
         language = to.language if to else "en"
+        due_at = lead.first_response_due_at or target_at
+        kind = "staff_due" if now < due_at else "staff_late"
+        values = values_about(session, self.settings, lead, due_at)
+        values["received_at"] = due_words(self.settings, due_at, now, language)
         draft = Draft(
             kind=MessageKind.STAFF_ALERT,
             dedupe_key=f"alert:response:{lead.ref}:{wait}:{level}",
@@ -88,8 +100,8 @@ class ResponseWatch:
             language=language,
             time_zone=self.settings.clinic.time_zone,
             due_at=now,
-            letter=current_versions(session, now)["staff_waiting", "", language],
-            values=values_about(session, self.settings, lead, lead.waiting_since or now),
+            letter=current_versions(session, now)[kind, "", language],
+            values=values,
             lead_id=lead.id,
         )
         enqueue(session, self.vault, self.settings.mail_domain, [draft], now)
@@ -133,12 +145,17 @@ def close_answered(session: Session, now: datetime) -> None:
 
 
 def _whom(session: Session, rules: Rules, lead: Lead, level: int, now: datetime) -> Staff | None:
-    """The owner; the next person after the target, or where there is no owner. None: the team."""
+    """The owner, or who stands in; after the target, or without an owner, the next person.
+
+    None: the team.
+    """
     owner = session.get(Staff, lead.owner_id) if lead.owner_id else None
-    owner = owner if owner is not None and owner.active else None
-    if level < AFTER and owner is not None:
-        return owner
-    but: Sequence[int] = [owner.id] if owner else []
+    if owner is None:
+        return assignment.next_person(session, rules, lead.language, now)
+    warned = cover.acting_for(session, rules, owner, lead.language, now)
+    if level < AFTER:
+        return warned
+    but = [one.id for one in (owner, warned) if one is not None]
     return assignment.next_person(session, rules, lead.language, now, but)
 
 

@@ -24,7 +24,7 @@ _NOT_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Watched:
-    """Whom an alert is about, with how many leads, and of lists how many pages."""
+    """Whom an alert is about, with how many leads, and how many pages of many."""
 
     actor_id: int
     name: str
@@ -64,6 +64,12 @@ def note_closing(session: Session, task: Task, closer: Staff, now: datetime) -> 
     if task.kind in KINDS:
         act = "own_alert_closed" if is_about(session, task, closer) else "alert_closed"
         audit.record(session, closer.id, act, task.ref, now)
+
+
+def note_reopening(session: Session, task: Task, opener: Staff, now: datetime) -> None:
+    """Put on record who took back that the alert was closed."""
+    if task.kind in KINDS:
+        audit.record(session, opener.id, "alert_reopened", task.ref, now)
 
 
 def tell_administrators(session: Session, settings: Settings, vault: Vault, now: datetime) -> int:
@@ -116,7 +122,7 @@ def _whom(session: Session, task: Task) -> Watched | None:
     actor = session.get(Staff, int(subject)) if subject.isdecimal() else None
     if actor is None:
         return None
-    is_page = AuditEntry.subject == viewing.LIST
+    is_page = AuditEntry.subject.in_(viewing.PAGES)
     leads, pages = session.execute(
         select(func.count().filter(~is_page), func.count().filter(is_page)).where(
             viewing.IS_VIEW,

@@ -5,6 +5,10 @@ import unicodedata
 LONGEST = 30
 
 _NAMED = {"en": "Hello {name},", "es": "Hola, {name}:"}
+_STANDING_IN = {
+    "en": "{name} is away, and you stand in.",
+    "es": "{name} está fuera y usted suple.",
+}
 _NAMELESS = {"en": "Hello,", "es": "Hola:"}
 _APOSTROPHES = "'’ʼ"
 _HYPHENS = "-‐‑"
@@ -33,6 +37,11 @@ def greeting(full_name: str, language: str) -> str:
     """The first line of a letter, with the first name where it is safe to repeat it."""
     name = first_name(full_name)
     return _NAMED[language].format(name=name) if name else _NAMELESS[language]
+
+
+def standing_in(colleague: str, language: str) -> str:
+    """The first line of a letter to who does for a colleague what is due."""
+    return _STANDING_IN[language].format(name=colleague)
 
 
 def is_greeting(line: str) -> bool:

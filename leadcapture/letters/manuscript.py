@@ -27,8 +27,10 @@ _FIXED_BLOCKS = {
     "staff_alert": "staff",
     "staff_uncertain": "staff",
     "staff_answer": "staff",
-    "staff_waiting": "staff",
+    "staff_due": "staff",
+    "staff_late": "staff",
     "staff_task": "staff",
+    "staff_cover": "staff",
     "staff_watched": "staff",
 }
 

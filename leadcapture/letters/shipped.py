@@ -32,8 +32,10 @@ KINDS = (
     "staff_alert",
     "staff_uncertain",
     "staff_answer",
-    "staff_waiting",
+    "staff_due",
+    "staff_late",
     "staff_task",
+    "staff_cover",
     "staff_watched",
 )
 

@@ -63,5 +63,13 @@ def is_suppressed(session: Session, cap_hash: str, kind: str) -> bool:
     )
 
 
+def why_no_mail(session: Session, cap_hash: str) -> str:
+    """The reason word of why no mail at all goes to this address; empty where some may."""
+    stopped = select(Suppression.reason).where(
+        Suppression.cap_hash == cap_hash, Suppression.scope == SuppressionScope.ALL
+    )
+    return session.scalar(stopped) or ""
+
+
 def _rows(session: Session, statement: Update) -> int:
     return cast(CursorResult[Any], session.execute(statement)).rowcount

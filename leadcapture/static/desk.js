@@ -14,6 +14,16 @@
   addEventListener("pagehide", (event) => { document.body.hidden = event.persisted; });
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
+  // Escape puts an exact time away that covers something (WCAG 1.4.13), until it is come to again.
+  addEventListener("keydown", ({ key }) => {
+    if (key !== "Escape") return;
+    for (const time of document.querySelectorAll("time:is(:hover, :focus)")) {
+      time.classList.add("is-quiet");
+      const again = () => time.classList.remove("is-quiet");
+      for (const end of ["pointerleave", "blur"]) time.addEventListener(end, again, { once: true });
+    }
+  });
+
   const main = document.querySelector("main[data-changes]");
   if (!main) return;
   const { changes, presence, clocks } = main.dataset;

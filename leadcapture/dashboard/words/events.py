@@ -96,6 +96,8 @@ _HAPPENED: Mapping[str, LazyString] = {
     "note_added": lazy_gettext("Note"),
     "assigned": lazy_gettext("Took over the lead"),
     "letter_settled": lazy_gettext("Dealt with a letter that was stuck"),
+    "letter_unsettled": lazy_gettext("Took back that a stuck letter was dealt with"),
+    "letter_held_again": lazy_gettext("Took back that a letter is never sent: it is held again"),
 }
 
 

@@ -237,8 +237,8 @@ def alert(kind: str, watched: Watched | None) -> str:
         )
     return str(
         gettext(
-            "%(name)s opened very many leads: %(leads)s, and %(pages)s pages of the list. Ask "
-            "them what it was for.",
+            "%(name)s opened very many leads: %(leads)s, and %(pages)s pages of the list and the "
+            "pipeline. Ask them what it was for.",
             name=watched.name,
             leads=f"{watched.leads:,}",
             pages=f"{watched.pages:,}",

@@ -58,6 +58,7 @@ _FIELD: Mapping[str, LazyString] = {
     "takes_requests": lazy_gettext("Gets new requests in turn"),
     "languages": lazy_gettext("Speaks with patients in"),
     "back_on": lazy_gettext("Out of office, back on"),
+    "cover": lazy_gettext("Who stands in"),
     "role": lazy_gettext("Role"),
     "account": lazy_gettext("Account"),
     "invitation": lazy_gettext("Invitation"),
