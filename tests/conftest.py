@@ -24,7 +24,7 @@ from leadcapture.vault import Vault
 from tests import guards
 from tests.chromium import open_browser, open_page
 from tests.clock import Clock
-from tests.compiled import CompiledStatements, CompiledTemplates
+from tests.compiled import CompiledStatements, CompiledTemplates, keep_routes
 from tests.configured import make_settings
 from tests.databases import PostgresDatabases, SqliteFiles
 from tests.dovecot import Dovecot, open_dovecot
@@ -34,6 +34,7 @@ from tests.postgres import Postgres
 from tests.visitors import Visitor
 
 guards.watch_sockets()
+keep_routes()
 
 SignIn = Callable[..., Visitor]
 
