@@ -24,7 +24,7 @@ from leadcapture.vault import Vault
 from tests import guards
 from tests.chromium import open_browser, open_page
 from tests.clock import Clock
-from tests.compiled import CompiledStatements, CompiledTemplates
+from tests.compiled import CompiledStatements, CompiledTemplates, keep_routes
 from tests.configured import make_settings
 from tests.databases import PostgresDatabases, SqliteFiles
 from tests.dovecot import Dovecot, open_dovecot
@@ -34,6 +34,7 @@ from tests.postgres import Postgres
 from tests.visitors import Visitor
 
 guards.watch_sockets()
+keep_routes()
 
 SignIn = Callable[..., Visitor]
 
@@ -57,8 +58,9 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """One PostgreSQL server for all tests."""
+    """One PostgreSQL server for all tests; no test cuts the power of the machine."""
     with Postgres() as server:
+        server.sync(False)
         yield server
 
 
@@ -97,6 +99,18 @@ def databases(
 def database_url(databases: SqliteFiles | PostgresDatabases, tmp_path: Path) -> str:
     """A migrated database of this test's own, on SQLite and on PostgreSQL."""
     return databases.new(tmp_path)
+
+
+@pytest.fixture
+def syncing(database_kind: str, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The server of all tests syncs, for the length of one that looks whether it does."""
+    if database_kind == "sqlite":
+        yield
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    server.sync(True)
+    yield
+    server.sync(False)
 
 
 @pytest.fixture

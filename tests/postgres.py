@@ -13,6 +13,8 @@ from typing import Self
 
 import psycopg
 
+from tests.waiting import until
+
 with warnings.catch_warnings():
     # It says at import that it falls back on another folder for its lock.
     warnings.simplefilter("ignore")
@@ -104,6 +106,16 @@ class Postgres:
         """End it at once, without a checkpoint: what was committed is in its log alone."""
         self._control("stop", None, "-m", "immediate")
 
+    def sync(self, is_on: bool) -> None:
+        """Have each commit reach the disk, or leave that to the system.
+
+        What the system was given outlives the server, however that ends; only a power cut would
+        take it away.
+        """
+        self._run(f"ALTER SYSTEM SET fsync = {'on' if is_on else 'off'}")
+        self._run("SELECT pg_reload_conf()")
+        until(lambda: self._syncs() == is_on, what="the server's new rule")
+
     def restart_at_once(self) -> None:
         """An immediate restart: everybody is thrown out, and it recovers from its log."""
         self.crash()
@@ -118,6 +130,10 @@ class Postgres:
     def connect(self, database: str = "postgres") -> psycopg.Connection:
         """A connection of the raw driver, each statement a transaction of its own."""
         return psycopg.connect(self.dsn(database), autocommit=True)
+
+    def _syncs(self) -> bool:
+        with self.connect() as connection:
+            return connection.execute("SHOW fsync").fetchone() == ("on",)
 
     def _run(self, statement: str) -> None:
         with self.connect() as connection:

@@ -48,6 +48,13 @@ def public_half(key: Ed25519PrivateKey) -> str:
 
 
 @pytest.fixture
+def database_url(syncing: None, database_url: str) -> str:
+    """On a server that syncs: the examination asks for that."""
+    del syncing
+    return database_url
+
+
+@pytest.fixture
 def names() -> Iterator[NameServer]:
     """The DNS of a clinic whose mail is set up as it should be."""
     with open_name_server() as server:

@@ -106,10 +106,10 @@ def walk_to(engine: Engine, revision: str, step: Callable[[], None]) -> None:
 
 def columns_of(engine: Engine) -> dict[str, list[str]]:
     """The columns of each table; the words of the search are kept from others' by triggers."""
-    look = inspect(engine)
+    found = inspect(engine).get_multi_columns()
     return {
-        table: [column["name"] for column in look.get_columns(table)]
-        for table in look.get_table_names()
+        table: [column["name"] for column in columns]
+        for (_, table), columns in found.items()
         if not table.startswith(("lead_search", "alembic_version"))
     }
 

@@ -9,15 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from playwright.sync_api import Page as BrowserPage
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+from werkzeug.routing import Map, Rule
 
 from leadcapture.database import open_engine, open_session
 from leadcapture.models import Lead
 from tests import guards, people
 from tests.certificates import make_certificate
+from tests.compiled import CompiledRoute
 from tests.databases import PostgresDatabases
 from tests.pages import Page
 from tests.people import a_lead, a_message, a_request
@@ -218,3 +221,26 @@ def test_the_form_opens_in_a_browser(page: BrowserPage) -> None:
     assert answer is not None
     assert answer.status == 200
     assert page.locator("h1").count() == 1
+
+
+# Where an address leads hangs on no database.
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+def test_a_route_that_was_compiled_once_leads_where_werkzeugs_own_does(app: Flask) -> None:
+    kinds = app.url_map.converters
+    for rule in app.url_map.iter_rules():
+        assert isinstance(rule, CompiledRoute)
+        own = Rule(rule.rule, endpoint=rule.endpoint, defaults=rule.defaults)
+        Map([own], converters=kinds)
+        # One of those that it may be, or a seven, which is a text and a number too.
+        may_be = rule._converters.items()
+        values = {name: min(getattr(one, "items", {7})) for name, one in may_be}
+        for given in (values, {**values, "more": "ä b"}):
+            assert rule.build(given) == own.build(given)
+            assert rule.build(given, append_unknown=False) == own.build(given, append_unknown=False)
+
+
+def test_routes_that_are_written_alike_and_read_otherwise_are_not_mistaken() -> None:
+    texts, numbers = (CompiledRoute(f"/<{kind}x>", endpoint="x") for kind in ("", "int:"))
+    Map([texts, numbers])
+    assert texts.build({"x": "a b"}) == ("", "/a%20b")
+    assert numbers.build({"x": 7}) == ("", "/7")

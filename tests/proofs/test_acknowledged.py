@@ -35,6 +35,7 @@ def place(
     return Place(database_kind, database_url, engine, tmp_path, office)
 
 
+@pytest.mark.usefixtures("syncing")
 def test_a_receipt_leaves_after_a_sync(place: Place) -> None:
     """DD-02; more of them: ``python -m tests.proofs --only synced``."""
     assert prove_synced(place, 5, with_control=False).faults == []
