@@ -4,6 +4,7 @@ A letter that ended stays so for good. The new one keeps its day, and is kept ba
 colleague had kept the old one back.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -21,7 +22,7 @@ from leadcapture.models import (
     TimelineEntry,
 )
 from leadcapture.outbox import ledger, policy, readdressing, stops
-from leadcapture.outbox.queue import Draft, domain_of, enqueue, open_payload
+from leadcapture.outbox.queue import Draft, domain_of, draft_again, enqueue
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
@@ -94,24 +95,15 @@ def _drafts(
         lead = session.get(Lead, letter.lead_id) if letter.lead_id else None
         if lead is None or not _may_go_on(session, letter, lead, now):
             continue
-        payload = open_payload(vault, letter)
+        draft = draft_again(vault, letter, f"again:{undone}:{letter.ref}")
         yield (
             letter.id,
-            Draft(
-                kind=MessageKind.FOLLOW_UP,
-                step=letter.step,
-                dedupe_key=f"again:{undone}:{letter.ref}",
+            dataclasses.replace(
+                draft,
                 recipient=lead.email,
-                language=letter.language,
                 time_zone=lead.time_zone,
-                due_at=letter.due_at,
-                not_after=letter.not_after,
-                letter=payload["letter"],
-                packets=tuple(payload["packets"]),
-                linked=tuple(payload.get("linked", ())),
-                values=readdressing.values_for(settings, payload["values"], lead.cap_hash),
+                values=readdressing.values_for(settings, draft.values, lead.cap_hash),
                 lead_id=lead.id,
-                request_id=letter.request_id,
                 cap_hash=lead.cap_hash,
             ),
         )

@@ -167,6 +167,14 @@ def _act(
         session.refresh(message)
         return TOO_LATE
     session.refresh(message)
+    tell(session, message, act, actor_id, now, paused=was_paused)
+    return Answer(True, message.due_at)
+
+
+def tell(
+    session: Session, message: Message, act: str, actor_id: int, now: datetime, **facts: Any
+) -> None:
+    """Tell on the timeline and in the audit what a person decided of a letter."""
     audit.record(session, actor_id, act, message.ref, now)
     if message.lead_id is not None:
         timeline.record(
@@ -176,9 +184,8 @@ def _act(
             now,
             actor_id=actor_id,
             message_id=message.id,
-            facts={"letter": message.kind, "step": message.step, "paused": was_paused},
+            facts={"letter": message.kind, "step": message.step} | facts,
         )
-    return Answer(True, message.due_at)
 
 
 def _soonest(message: Message, now: datetime) -> datetime:

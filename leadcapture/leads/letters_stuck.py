@@ -14,9 +14,9 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from leadcapture.leads import letters_again, timeline
+from leadcapture.leads import letters_again
 from leadcapture.leads.decisions import finish_tasks
-from leadcapture.leads.letters_ahead import TOO_LATE, Answer, is_paused
+from leadcapture.leads.letters_ahead import TOO_LATE, Answer, is_paused, tell
 from leadcapture.models import (
     LeadStatus,
     Message,
@@ -25,9 +25,9 @@ from leadcapture.models import (
     Task,
     TimelineEntry,
 )
-from leadcapture.outbox import audit, caps, ledger, policy, stops
+from leadcapture.outbox import caps, ledger, policy, stops
 from leadcapture.outbox.holding import hold_leads
-from leadcapture.outbox.queue import Draft, enqueue, open_payload
+from leadcapture.outbox.queue import draft_again, enqueue
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
@@ -144,13 +144,14 @@ def take_back(
     """
     if not may_be_taken_back(message):
         return False
-    if message.state in _NOTED:
-        return _ask_again(session, message) and _told_back(
-            session, message, Act.UNNOTED, actor_id, now
-        )
-    return _hold_again(session, vault, settings, message, now) and _told_back(
-        session, message, Act.HOLD_AGAIN, actor_id, now
-    )
+    act = Act.UNNOTED if message.state in _NOTED else Act.HOLD_AGAIN
+    if act is Act.UNNOTED:
+        done = _ask_again(session, message)
+    else:
+        done = _hold_again(session, vault, settings, message, now)
+    if done:
+        tell(session, message, act, actor_id, now)
+    return done
 
 
 def _ask_again(session: Session, message: Message) -> bool:
@@ -189,23 +190,7 @@ def _hold_again(
     cap_hash, is_step = message.cap_hash, message.kind == MessageKind.FOLLOW_UP
     if is_step and letters_again.is_on_its_way(session, cap_hash, message.step):
         return False
-    payload = open_payload(vault, message)
-    draft = Draft(
-        kind=MessageKind(message.kind),
-        step=message.step,
-        dedupe_key=f"again:never:{message.ref}",
-        recipient=message.recipient,
-        language=message.language,
-        time_zone=message.time_zone,
-        due_at=message.due_at,
-        not_after=message.not_after,
-        letter=payload["letter"],
-        packets=tuple(payload["packets"]),
-        values=payload["values"],
-        lead_id=message.lead_id,
-        request_id=message.request_id,
-        cap_hash=message.cap_hash,
-    )
+    draft = draft_again(vault, message, f"again:never:{message.ref}")
     enqueue(session, vault, settings.mail_domain, [draft], now)
     fresh = session.scalar(select(Message).where(Message.ref == draft.ref))
     if fresh is None:
@@ -213,22 +198,6 @@ def _hold_again(
     since, reason = (MessageState.QUEUED,), str(ended.facts["held"])
     ledger.settle(session, fresh, MessageState.HELD, now, since=since, reason=reason)
     ledger.ask_staff(session, fresh, "letter_held", now)
-    return True
-
-
-def _told_back(session: Session, message: Message, act: Act, actor_id: int, now: datetime) -> bool:
-    """Tell on the timeline and in the audit who took it back."""
-    audit.record(session, actor_id, act, message.ref, now)
-    if message.lead_id is not None:
-        timeline.record(
-            session,
-            message.lead_id,
-            act,
-            now,
-            actor_id=actor_id,
-            message_id=message.id,
-            facts={"letter": message.kind, "step": message.step},
-        )
     return True
 
 
@@ -257,15 +226,5 @@ def _told(
     if not is_done:
         return TOO_LATE
     finish_tasks(session, Task.message_id == message.id, now)
-    audit.record(session, actor_id, act, message.ref, now)
-    if message.lead_id is not None:
-        timeline.record(
-            session,
-            message.lead_id,
-            act,
-            now,
-            actor_id=actor_id,
-            message_id=message.id,
-            facts={"letter": message.kind, "step": message.step, "state": message.state} | facts,
-        )
+    tell(session, message, act, actor_id, now, state=message.state, **facts)
     return Answer(True, message.due_at)

@@ -96,6 +96,28 @@ def open_payload(vault: Vault, message: Message) -> dict[str, Any]:
     return payload
 
 
+def draft_again(vault: Vault, message: Message, dedupe_key: str) -> Draft:
+    """A new letter that says and brings what this one did, to the same address."""
+    payload = open_payload(vault, message)
+    return Draft(
+        kind=MessageKind(message.kind),
+        step=message.step,
+        dedupe_key=dedupe_key,
+        recipient=message.recipient,
+        language=message.language,
+        time_zone=message.time_zone,
+        due_at=message.due_at,
+        not_after=message.not_after,
+        letter=payload["letter"],
+        packets=tuple(payload["packets"]),
+        linked=tuple(payload.get("linked", ())),
+        values=payload["values"],
+        lead_id=message.lead_id,
+        request_id=message.request_id,
+        cap_hash=message.cap_hash,
+    )
+
+
 def _row(vault: Vault, mail_domain: str, draft: Draft, now: datetime) -> dict[str, Any]:
     payload: dict[str, Any] = {"letter": draft.letter, "packets": draft.packets}
     payload["values"] = dict(draft.values)
