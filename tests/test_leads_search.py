@@ -156,6 +156,50 @@ def test_few_that_match_are_looked_up_among_twenty_thousand(session: Session) ->
     assert not any("Seq Scan on lead" in plan for plan in plans), plans
 
 
+def a_named_lead(session: Session, name: str) -> Lead:
+    """One in whose words the name alone tells whom."""
+    mailbox = search.folded(name).replace(" ", "")[:20]
+    return a_lead(session, full_name=name, email=f"q{mailbox}@mail.example", phone=None)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_two_words_that_many_have_are_words_of_the_index(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that lies at any word with a start is gathered only for a start that few have."""
+    monkeypatch.setattr(search, "_IS_COMMON", 2)
+    for name in ("Janet Whitfield", "Janet Whitford", "Janet Ortiz", "Max Whitfield", "Ana Solano"):
+        a_named_lead(session, name)
+    for typed, asked_for, names in (
+        ("janet whitfield", "('janet') & ('whitf')", ["Janet Whitfield"]),
+        ("jan max", "('jan') & ('max')", []),
+        ("janet whitford", "('janet') & ('whitford':*)", ["Janet Whitford"]),
+        ("solano", "('solano':*)", ["Ana Solano"]),
+    ):
+        with asking(session.get_bind().engine) as asked:
+            assert found(session, typed) == names
+        assert any(asked_for in given.values() for _, given in asked.statements), asked.statements
+
+
+@pytest.mark.parametrize(
+    "word", ["Whitfield", "Núñez", "Sørensen", "Ελένη", "12e45", "ab1", "\u337f" * 190]
+)
+def test_every_start_of_a_word_finds_its_lead(session: Session, word: str) -> None:
+    a_named_lead(session, f"Ana {word}")
+    a_named_lead(session, "Zoë O'Brien")
+    folded = search.folded(word)
+    for length in range(1, len(folded) + 1, max(len(folded) // 30, 1)):
+        assert f"Ana {word}" in found(session, folded[:length]), folded[:length]
+
+
+def test_whole_words_are_no_starts(session: Session) -> None:
+    """Who may be the same person is asked for by whole words, however short."""
+    for name in ("Ana Mora", "Anabel Mora", "Ana Morales"):
+        a_named_lead(session, name)
+    condition = search.with_words(session, "mora ANA", 10)
+    assert session.scalars(select(Lead.full_name).where(condition)).all() == ["Ana Mora"]
+
+
 @pytest.fixture
 def many(session: Session) -> list[int]:
     """120 leads, some of one moment, newest first."""

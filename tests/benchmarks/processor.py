@@ -7,7 +7,11 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 # With the one that is asked: where the pool has one connection, that one does all the work.
-_SERVERS = text("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+# One that vacuums by itself is gone when its table is done.
+_SERVERS = text(
+    "SELECT pid FROM pg_stat_activity"
+    " WHERE datname = current_database() AND backend_type = 'client backend'"
+)
 
 
 class Processor:
