@@ -82,6 +82,8 @@ class Postgres:
     def rename(self, name: str) -> str:
         """Give a database that nobody is connected to a new name; it."""
         new = f"test_{secrets.token_hex(6)}"
+        # Somebody whom a test left behind may have come back since it was emptied.
+        self.disconnect(name)
         self._run(f'ALTER DATABASE "{name}" RENAME TO "{new}"')
         return new
 
