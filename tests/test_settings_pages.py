@@ -1,21 +1,22 @@
 """Settings: who may sign in, names of sources, texts of the form, and the record of changes."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from leadcapture.accounts import team
 from leadcapture.accounts.access import RoleName
 from leadcapture.accounts.invitations import state_of
+from leadcapture.database import open_session
 from leadcapture.leads import sources
-from leadcapture.letters import form_texts
-from leadcapture.letters.linked import current_linked
+from leadcapture.letters import form_texts, linked
 from leadcapture.models import (
     AuditEntry,
     FormText,
@@ -421,7 +422,7 @@ def test_a_packet_that_is_not_ticked_is_linked_alone_from_now_on(
     assert sorted(page.form(PACKETS)["attached"]) == TOPICS
     done = admin.send(page, PACKETS, attached=["general", "athletes", "no such packet"])
     assert done.status_code == 303
-    assert current_linked(session, clock()) == {"autoimmune", "osteoarthritis"}
+    assert linked.current_linked(session, clock()) == {"autoimmune", "osteoarthritis"}
     page = admin.page(PACKETS)
     assert sorted(page.form(PACKETS)["attached"]) == ["athletes", "general"]
     told = "behind its link alone (before: attached, and behind its link)"
@@ -430,4 +431,24 @@ def test_a_packet_that_is_not_ticked_is_linked_alone_from_now_on(
     assert "Nothing was changed" in admin.page(PACKETS).text
     admin.send(page, PACKETS, attached=TOPICS)
     clock.advance(FRESH_FOR)
-    assert current_linked(session, clock()) == frozenset()
+    assert linked.current_linked(session, clock()) == frozenset()
+
+
+def test_two_who_save_the_same_at_once_both_may(engine: Engine, clock: Clock) -> None:
+    def save(session: Session) -> None:
+        linked.keep_linked(session, ["general"], clock())
+
+    def save_too() -> None:
+        with open_session(engine) as session:
+            save(session)
+            session.commit()
+
+    with ThreadPoolExecutor(1) as pool, open_session(engine) as session:
+        save(session)
+        other = pool.submit(save_too)
+        with pytest.raises(TimeoutError):
+            other.result(0.5)
+        session.commit()
+        other.result(20)
+    with open_session(engine) as session:
+        assert linked.read_linked(session) == {"general"}

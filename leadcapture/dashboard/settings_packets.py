@@ -35,16 +35,22 @@ def packet_ways_change() -> ResponseReturnValue:
     titles = linked.packet_titles(db.session(), "en")
     attached = set(request.form.getlist("attached"))
     before, now = linked.read_linked(db.session()), web.now()
-    after = {topic for topic in titles if topic not in attached}
-    linked.keep_linked(db.session(), after, now)
-    for topic, title in titles.items():
-        was, becomes = _way(topic in before), _way(topic in after)
-        setting_changes.record(db.session(), AREA, title, was, becomes, me().id, now)
+    linked.keep_linked(db.session(), titles.keys() - attached, now)
+    changes = [
+        setting_changes.record(
+            db.session(),
+            AREA,
+            title,
+            _way(topic in before),
+            _way(topic not in attached),
+            me().id,
+            now,
+        )
+        for topic, title in titles.items()
+    ]
     db.session.commit()
-    if after == before:
-        flash(gettext("Nothing was changed."))
-    else:
-        flash(gettext("Saved. Whoever asks from now on, give or take ten seconds, gets it so."))
+    told = gettext("Saved. Whoever asks from now on, give or take ten seconds, gets it so.")
+    flash(told if any(changes) else gettext("Nothing was changed."))
     return redirect(url_for("dashboard.packet_ways"), 303)
 
 

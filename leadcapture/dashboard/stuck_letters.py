@@ -14,7 +14,7 @@ from leadcapture.dashboard.lead_page import Problem, show_lead
 from leadcapture.database import db
 from leadcapture.leads import letters_stuck
 from leadcapture.leads.letters_ahead import Answer
-from leadcapture.models import Message
+from leadcapture.models import Message, MessageState
 
 _ACTS = {
     "": letters_stuck.settle,
@@ -74,7 +74,7 @@ def _take_back(message: Message) -> ResponseReturnValue:
     name = words.letter_name(message)
     if not again:
         flash(gettext("Not undone: %(letter)s stays as it is.", letter=name))
-    elif message.state == "cancelled":
+    elif message.state is MessageState.CANCELLED:
         flash(gettext("Undone: %(letter)s is held as before and not sent by itself.", letter=name))
     else:
         flash(gettext("Undone: %(letter)s waits for a decision again.", letter=name))

@@ -3,11 +3,13 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from leadcapture.database import table_of
 from leadcapture.letters.manuscript import PACKET, Manuscript
 from leadcapture.models import LetterVersion, LinkedPacket
+from leadcapture.prepared import insert_rows
 from leadcapture.remembered import Remembered
 
 
@@ -26,11 +28,12 @@ def keep_linked(session: Session, topics: Collection[str], now: datetime) -> Non
 
     Letters that wait already leave as they were written.
     """
-    before = read_linked(session)
-    for topic in before - set(topics):
-        session.delete(session.get_one(LinkedPacket, topic))
-    session.add_all(LinkedPacket(topic=topic, since=now) for topic in set(topics) - before)
-    session.flush()
+    session.execute(delete(LinkedPacket).where(LinkedPacket.topic.not_in(topics)))
+    rows = [{"topic": topic, "since": now} for topic in sorted(topics)]
+    if rows:
+        # A colleague may save the same in this moment.
+        add = insert_rows(table_of(LinkedPacket), session.get_bind().dialect.name, ())
+        session.execute(add.values(rows).on_conflict_do_nothing())
     _LINKED.forget(session)
 
 
