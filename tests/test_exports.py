@@ -264,6 +264,34 @@ def test_a_page_of_the_pipeline_counts_as_a_page_of_the_list_does(
     assert f"0, and {number + 3} pages of the list and the pipeline." in rosa.page("/desk/").text
 
 
+def test_an_open_page_that_turns_its_pages_by_itself_is_counted(
+    sign_in: SignIn, session: Session
+) -> None:
+    """AB-09: that a script asks exempts the page that was opened, and no other."""
+    rosa = sign_in()
+    lead = a_lead(session)
+
+    def views() -> int:
+        session.expire_all()
+        return len(session.scalars(select(AuditEntry.subject).where(viewing.IS_VIEW)).all())
+
+    by_itself = {"X-Live": "1"}
+    seen = 0
+    for place in ("leads", "pipeline"):
+        for query in ("", "?owner=me", "?at=x&new=x", "?owner=me&at=y&new=y"):
+            for _ in range(2):
+                rosa.get(f"/desk/{place}{query}", headers=by_itself)
+            seen += 1
+            assert views() == seen, f"{place}{query}"
+    rosa.get("/desk/leads?q=whitfield&at=x", headers=by_itself)
+    reasons = session.scalars(select(AuditEntry.reason).where(viewing.IS_VIEW)).all()
+    assert len(set(reasons)) == len(reasons) > seen
+    assert not any("whitfield" in reason for reason in reasons)
+    for _ in range(2):
+        rosa.get(f"/desk/leads/{lead.ref}", headers=by_itself)
+    assert views() == seen + 2
+
+
 def test_who_exported_and_how_many_stands_there_and_another_administrator_closes_it(
     sign_in: SignIn, session: Session
 ) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from leadcapture import web
 from leadcapture.accounts.access import EVERYONE, me, staff_only
-from leadcapture.dashboard import words
+from leadcapture.dashboard import on_record, words
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.names import telephone
 from leadcapture.database import db, once_more
@@ -24,7 +24,7 @@ from leadcapture.intake.typed_text import clean_line, clean_text
 from leadcapture.leads import sources
 from leadcapture.leads.contact import LONGEST_NOTE
 from leadcapture.leads.merged import standing_for
-from leadcapture.leads.viewing import VIEWED, record_view
+from leadcapture.leads.viewing import VIEWED
 from leadcapture.models import Lead, Request, SourceRule
 from leadcapture.outbox import audit
 
@@ -79,7 +79,7 @@ def request_new() -> ResponseReturnValue:
     known = _lead_at(request.args.get("lead", ""))
     if known is None:
         return _show(Typed())
-    record_view(db.session(), db.engine, me().id, known.ref, web.now())
+    on_record.lead_opened(known)
     typed = Typed(
         full_name=known.full_name,
         phone=known.phone_typed or known.phone or "",

@@ -10,7 +10,7 @@ from flask_babel import get_locale, gettext
 
 from leadcapture import places, web
 from leadcapture.accounts.access import EVERYONE, may_decide, me, staff_only
-from leadcapture.dashboard import words
+from leadcapture.dashboard import on_record, words
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.lead_page import find_lead
 from leadcapture.dashboard.stale_page import ask_if_stale
@@ -20,7 +20,6 @@ from leadcapture.intake.typed_text import clean_line
 from leadcapture.leads import details
 from leadcapture.leads.details import Details
 from leadcapture.leads.merged import standing_for
-from leadcapture.leads.viewing import record_view
 from leadcapture.models import Lead
 
 _WAS = "was_"
@@ -31,7 +30,7 @@ _WAS = "was_"
 def details_page(ref: str) -> ResponseReturnValue:
     """The form, with the details as they stand; that they were read is on record."""
     lead = find_lead(ref)
-    record_view(db.session(), db.engine, me().id, lead.ref, web.now())
+    on_record.lead_opened(lead)
     stands = _words(lead)
     return _show(lead, stands, stands)
 

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from flask import redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from leadcapture import web
-from leadcapture.accounts import idle
 from leadcapture.accounts.access import EVERYONE, RoleName, me, staff_only
-from leadcapture.dashboard import bulk_acts
+from leadcapture.dashboard import bulk_acts, on_record
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.list_words import Shown, asker, chips, choices, read_query, read_shown
 from leadcapture.database import db
@@ -18,7 +16,7 @@ from leadcapture.leads.bulk import MOST
 from leadcapture.leads.next_steps import next_steps
 from leadcapture.leads.pipeline import ClosedReason
 from leadcapture.leads.standing import COUNTED, standing
-from leadcapture.leads.viewing import LIST, record_view
+from leadcapture.leads.viewing import LIST
 from leadcapture.models import SavedView
 
 
@@ -31,7 +29,7 @@ def leads() -> ResponseReturnValue:
     if any(not value for values in given.values() for value in values):
         # A form sends its empty fields, too; an address that people copy has only what counts.
         return redirect(shown.href(), 303)
-    record_view(db.session(), db.engine, me().id, LIST, web.now(), refreshes=idle.is_by_itself())
+    on_record.page_opened(LIST, shown, "at")
     # A view that was let go offers its name again.
     return show_list(shown, typed_name=request.args.get("name", "")[: views.LONGEST_NAME])
 

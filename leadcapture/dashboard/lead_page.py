@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from leadcapture import web
-from leadcapture.accounts import idle
 from leadcapture.accounts.access import EVERYONE, may_decide, me, staff_only
+from leadcapture.dashboard import on_record
 from leadcapture.dashboard.answers import Answers, open_answers, open_note, open_task
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.bulk_acts import done as done_last
@@ -21,7 +21,6 @@ from leadcapture.leads import clock, cover, letters_ahead, mentions, merging, pi
 from leadcapture.leads.contact import LONGEST_NOTE, CallOutcome, Meeting
 from leadcapture.leads.duplicates import duplicates
 from leadcapture.leads.merged import standing_for
-from leadcapture.leads.viewing import record_view
 from leadcapture.leads.waiting import due_of
 from leadcapture.models import (
     Consent,
@@ -77,9 +76,7 @@ def _standing(merged: Lead) -> Lead:
 def lead(ref: str) -> ResponseReturnValue:
     """The lead's page. That it was opened is on record before anything of it is shown."""
     found = find_lead(ref)
-    record_view(
-        db.session(), db.engine, me().id, found.ref, web.now(), refreshes=idle.is_by_itself()
-    )
+    on_record.lead_opened(found)
     mentions.open_mentions(db.session(), db.engine, me().id, found.id, web.now())
     return show_lead(found)
 

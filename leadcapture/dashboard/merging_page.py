@@ -11,14 +11,13 @@ from sqlalchemy.orm import joinedload
 
 from leadcapture import web
 from leadcapture.accounts.access import CARE, me, staff_only
-from leadcapture.dashboard import words
+from leadcapture.dashboard import on_record, words
 from leadcapture.dashboard.answers import Answers, open_answers
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.times import exact
 from leadcapture.database import db
 from leadcapture.leads import changes, duplicates, merging, tags
 from leadcapture.leads.merge_choices import CHOICES, differing, likely_choices
-from leadcapture.leads.viewing import record_view
 from leadcapture.models import (
     Consent,
     Lead,
@@ -64,7 +63,7 @@ def merging_page(ref: str, other: str) -> ResponseReturnValue:
     if gone := _gone(this, that):
         return gone
     for lead in (this, that):
-        record_view(db.session(), db.engine, me().id, lead.ref, web.now())
+        on_record.lead_opened(lead)
     return _show(this, that, _likely(this, that))
 
 

@@ -9,9 +9,8 @@ from flask_babel import gettext
 from sqlalchemy.orm import Session
 
 from leadcapture import web
-from leadcapture.accounts import idle
 from leadcapture.accounts.access import EVERYONE, me, staff_only
-from leadcapture.dashboard import bulk_acts, words
+from leadcapture.dashboard import bulk_acts, on_record, words
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.lead_page import find_lead
 from leadcapture.dashboard.list_words import Shown, asker, read_query
@@ -21,7 +20,7 @@ from leadcapture.leads.filters import LISTED, ME, NOBODY, Asker, Filters
 from leadcapture.leads.next_steps import next_steps
 from leadcapture.leads.pipeline import ClosedReason, moves_from
 from leadcapture.leads.standing import COUNTED, Standing, standing
-from leadcapture.leads.viewing import BOARD, record_view
+from leadcapture.leads.viewing import BOARD
 from leadcapture.models import Lead, LeadStatus
 
 # Of each column at once: more would be scrolled past, and each card has a menu of its own.
@@ -45,8 +44,9 @@ def pipeline() -> ResponseReturnValue:
     """The board. ``owner`` narrows it; each column has the key of its page under its name."""
     # A move leads back to the board that was looked at: whoever tidies it up reads no more of it.
     is_back = "done" in request.args and not any(status.value in request.args for status in LISTED)
-    _record_view(is_back or idle.is_by_itself())
-    return _show(_read_board(request.args.get("owner", "")))
+    shown = _read_board(request.args.get("owner", ""))
+    _record_view(shown, again=is_back)
+    return _show(shown)
 
 
 @blueprint.post("/leads/<ref>/move")
@@ -58,20 +58,20 @@ def move(ref: str) -> ResponseReturnValue:
     typed = request.form.get("to", "")
     problem = _why_not(lead, typed, request.form.get("from", ""))
     if problem:
-        _record_view(refreshes=True)
+        _record_view(shown, again=True)
         return _show(shown, problem)
     wish = bulk_acts.read_wish(f"move:{typed}")
     leads = bulk.leads_by_ref(db.session(), [lead.ref])
     if wish is None or not leads:
-        _record_view(refreshes=True)
+        _record_view(shown, again=True)
         return _show(shown, gettext("Choose where the lead goes."))
     act = bulk.carry_out(db.session(), leads, wish, me().id, web.now())
     db.session.commit()
     return redirect(shown.href("dashboard.pipeline", done=act.ref, _anchor=f"lead-{lead.ref}"), 303)
 
 
-def _record_view(refreshes: bool) -> None:
-    record_view(db.session(), db.engine, me().id, BOARD, web.now(), refreshes=refreshes)
+def _record_view(shown: Shown, again: bool) -> None:
+    on_record.page_opened(BOARD, shown, *(status.value for status in LISTED), again=again)
 
 
 def _why_not(lead: Lead, typed: str, shown_at: str) -> str:

@@ -32,32 +32,35 @@ def record_view(
     lead_ref: str,
     now: datetime,
     refreshes: bool = False,
+    page: str = "",
 ) -> None:
     """Write the view of a lead, or of one of the `PAGES`, down before the page is made.
 
     In a transaction of its own: a page that only reads holds no lock to write on SQLite. Where
     this fails, nothing is shown. An open page that ``refreshes`` itself is one view for each
-    `SITTING`; that it says so counts for nothing where no view is on record.
+    `SITTING`; that it says so counts for nothing where no view of it is on record. ``page`` tells
+    one page of the list or of the pipeline from another, without a word of what was sought.
     """
-    if refreshes and _is_on_record(session, actor_id, lead_ref, now):
+    if refreshes and _is_on_record(session, actor_id, lead_ref, page, now):
         return
     # A fresh context, because the page has said in its own that it only reads.
-    Context().run(_record, engine, actor_id, lead_ref, now)
+    Context().run(_record, engine, actor_id, lead_ref, page, now)
 
 
-def _is_on_record(session: Session, actor_id: int, lead_ref: str, now: datetime) -> bool:
+def _is_on_record(session: Session, actor_id: int, lead_ref: str, page: str, now: datetime) -> bool:
     known = select(AuditEntry.id).where(
         IS_VIEW,
         AuditEntry.at > now - SITTING,
         AuditEntry.actor_id == actor_id,
         AuditEntry.subject == lead_ref,
+        AuditEntry.reason == page,
     )
     return session.scalar(known.limit(1)) is not None
 
 
-def _record(engine: Engine, actor_id: int, lead_ref: str, now: datetime) -> None:
+def _record(engine: Engine, actor_id: int, lead_ref: str, page: str, now: datetime) -> None:
     with open_session(engine) as session:
-        audit.record(session, actor_id, VIEWED, lead_ref, now)
+        audit.record(session, actor_id, VIEWED, lead_ref, now, reason=page)
         session.commit()
 
 

@@ -80,10 +80,19 @@ def chain_key(hash_key: bytes) -> bytes:
     return hmac.new(hash_key, b"audit\0chain", hashlib.sha256).digest()
 
 
-def record(session: Session, actor_id: int | None, act: str, subject: str, now: datetime) -> None:
+def record(
+    session: Session,
+    actor_id: int | None,
+    act: str,
+    subject: str,
+    now: datetime,
+    reason: str = "",
+) -> None:
     """Note in this transaction who did what, to which lead, message or gate; never content."""
     session.execute(
-        insert(AuditEntry).values(actor_id=actor_id, act=act, subject=subject, reason="", at=now)
+        insert(AuditEntry).values(
+            actor_id=actor_id, act=act, subject=subject, reason=reason, at=now
+        )
     )
 
 
