@@ -114,6 +114,22 @@ def test_who_is_out_hands_over_to_who_is_there(session: Session, hire: Hire) -> 
     assert entry.facts == {"to": "Bea", "why": "out"}
 
 
+def test_who_was_named_to_stand_in_gets_those_who_wait(session: Session, hire: Hire) -> None:
+    """However much they have; but nobody who is not at work or cannot speak with the patient."""
+    bea, cid = hire("Bea", "en"), hire("Cid", "en", "es")
+    ana = hire("Ana", "en", out_until=TUESDAY_MORNING + timedelta(days=3), cover_id=bea.id)
+    a_lead(session, owner_id=bea.id)
+    for language in ("en", "en", "es"):
+        a_lead(session, owner_id=ana.id, language=language)
+    assert assignment.hand_over(session, RULES, TUESDAY_MORNING) == 3
+    assert names(session) == ["Bea", "Bea", "Bea", "Cid"]
+    a_lead(session, owner_id=ana.id)
+    session.get_one(Roster, bea.id).out_until = TUESDAY_MORNING + timedelta(days=1)
+    session.flush()
+    assignment.hand_over(session, RULES, TUESDAY_MORNING)
+    assert names(session)[-1] == cid.name
+
+
 def test_of_two_who_assign_at_once_the_first_wins(session: Session, hire: Hire) -> None:
     ana, bea = hire("Ana", "en"), hire("Bea", "en")
     lead = a_lead(session)

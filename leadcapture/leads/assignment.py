@@ -1,7 +1,8 @@
 """Assignment: who gets a new request, by language, shift and load, and who takes over."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, CursorResult, func, or_, select, update
@@ -70,16 +71,21 @@ def assign_waiting(session: Session, rules: Rules, now: datetime) -> int:
 
 
 def hand_over(session: Session, rules: Rules, now: datetime) -> int:
-    """Take those who wait from an owner who is out or gone to somebody on duty; how many."""
-    away = session.scalars(
-        select(Staff.id)
+    """Take those who wait from an owner who is out or gone to somebody on duty; how many.
+
+    To whom they named to stand in, where that colleague is on duty and speaks the language; else
+    in turn.
+    """
+    rows = session.execute(
+        select(Staff.id, Roster.cover_id)
         .outerjoin(Roster, Roster.staff_id == Staff.id)
         .where(or_(Staff.active.is_(False), Roster.out_until > now))
     ).all()
+    away = {row.id: row.cover_id for row in rows}
     if not away:
         return 0
     waiting = _waiting(session, Lead.owner_id.in_(away))
-    return _share_out(session, waiting, on_duty(session, rules, now), now, "out")
+    return _share_out(session, waiting, on_duty(session, rules, now), now, "out", away)
 
 
 def assign_to(
@@ -109,7 +115,12 @@ def assign_to(
 
 
 def _share_out(
-    session: Session, waiting: Sequence[Lead], able: Sequence[Roster], now: datetime, why: str
+    session: Session,
+    waiting: Sequence[Lead],
+    able: Sequence[Roster],
+    now: datetime,
+    why: str,
+    named: Mapping[int, int | None] = MappingProxyType({}),
 ) -> int:
     loads = _loads(session, able)
     given = 0
@@ -119,7 +130,9 @@ def _share_out(
             for line in able
             if lead.language in line.languages and line.staff_id != lead.owner_id
         ]
-        chosen = _least_loaded(speakers, loads)
+        stands_in = named.get(lead.owner_id or 0)
+        covers = [line for line in speakers if line.staff_id == stands_in]
+        chosen = _least_loaded(covers or speakers, loads)
         if chosen is not None and assign_to(session, lead, chosen.staff, None, now, why):
             loads[chosen.staff_id] = loads.get(chosen.staff_id, 0) + 1
             chosen.assigned_at = now
