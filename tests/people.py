@@ -11,9 +11,10 @@ from functools import cache
 from typing import Any, TypeVar
 
 from flask_security import hash_password
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from leadcapture.database import table_of
 from leadcapture.intake import addresses
 from leadcapture.leads.search import search_text
 from leadcapture.models import (
@@ -105,6 +106,20 @@ def a_lead(session: Session, **changes: Any) -> Lead:
         "search_text", search_text(facts["full_name"], facts["email"], facts["phone"] or "")
     )
     return _add(session, Lead(**facts))
+
+
+def copy_lead(session: Session, lead: Lead, number: int, **changes: Any) -> None:
+    """So many more leads like this one, with addresses of their own."""
+    session.flush()
+    table = table_of(Lead)
+    facts = {column.name: getattr(lead, column.name) for column in table.columns} | changes
+    del facts["id"]
+    rows = [
+        facts
+        | {"ref": f"copy{lead.id}-{each}", "address_key": f"copy{lead.id}-{each}@mail.example"}
+        for each in range(number)
+    ]
+    session.execute(insert(table), rows)
 
 
 def a_request(

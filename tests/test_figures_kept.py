@@ -527,14 +527,11 @@ def test_what_was_read_before_a_change_is_not_kept(session: Session, staff: list
     same(session, rules, NOW)
 
 
-def test_a_long_period_says_how_much_of_it_is_ready(
-    session: Session, staff: list[Staff], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_period_says_how_much_of_it_is_ready(session: Session, staff: list[Staff]) -> None:
     Life(session, staff, 4).fill()
     rules = response_clock.default_rules(str(ZONE))
-    monkeypatch.setattr(figures, "MOST", 10)
     with pytest.raises(figures.StillCounting) as counting:
-        read_figures(session, PERIOD, rules, NOW)
+        read_figures(session, PERIOD, rules, NOW, most=10)
     assert counting.value.args == (0, len(PERIOD.days))
     keep(session, NOW)
-    assert read_figures(session, PERIOD, rules, NOW).total > 10
+    assert read_figures(session, PERIOD, rules, NOW, most=10).total > 10

@@ -171,6 +171,14 @@ def test_nobody_asks_the_machine_for_a_time_without_a_zone() -> None:
     assert not files_with("utcnow(", "datetime.now()", "utcfromtimestamp(", "date.today(")
 
 
+def test_the_tests_replace_nothing_of_ours() -> None:
+    """What they run is what runs: a moment or a bound that they need is an argument."""
+    replaces = re.compile(r"\.setattr\((?!time, )|\bmock\b|\.setitem\(")
+    here = Path(__file__)
+    others = [path for path in here.parent.rglob("*.py") if path != here]
+    assert not [path.name for path in others if replaces.search(path.read_text())]
+
+
 def test_pages_take_their_colours_from_one_place() -> None:
     """A colour that stands elsewhere than among the tokens is right in light or in dark."""
     raw = re.compile(r"#[0-9a-fA-F]{3,8}\b(?![^{]*\{)|\b(rgb|hsl|oklch)a?\(")

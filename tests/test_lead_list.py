@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ from sqlalchemy import Engine, Select, event, func, insert, select
 from sqlalchemy.orm import Session
 
 from leadcapture.leads import bulk, listing, tags
+from leadcapture.leads.bulk import Act, Wish
 from leadcapture.leads.filters import Asker, Filters, read_filters
 from leadcapture.leads.search import search_text
 from leadcapture.models import (
@@ -32,7 +34,7 @@ from tests.chromium import assert_accessible, open_page
 from tests.clock import TUESDAY_MORNING
 from tests.conftest import make_visitor
 from tests.pages import Page as Read
-from tests.people import PASSWORD, a_lead, a_message, a_request, a_staff_member
+from tests.people import PASSWORD, a_lead, a_message, a_request, a_staff_member, copy_lead
 from tests.visitors import Visitor
 
 MANY = 20_000
@@ -437,14 +439,7 @@ def test_500_are_changed_at_a_time_and_the_message_goes_on_to_the_next(
     desk: Visitor, session: Session
 ) -> None:
     first = a_lead(session)
-    facts = {column.key: getattr(first, column.key) for column in Lead.__table__.columns}
-    own = ("id", "ref", "address_key", "version")
-    rows = [
-        {key: value for key, value in facts.items() if key not in own}
-        | {"ref": new_ref(), "address_key": f"p{number}@tampamail.example"}
-        for number in range(bulk.MOST)
-    ]
-    session.execute(insert(Lead.metadata.tables["lead"]), rows)
+    copy_lead(session, first, bulk.MOST)
     sent = desk.send(desk.page("/desk/leads"), "/acts", which="all", act="assign:me")
     page = desk.page(sent.location)
     assert "500 leads belong to Rosa Alvarado now." in page.main_text
@@ -459,23 +454,31 @@ def test_500_are_changed_at_a_time_and_the_message_goes_on_to_the_next(
 
 
 def test_a_walk_that_ends_early_says_so_and_goes_on(
-    desk: Visitor, session: Session, monkeypatch: pytest.MonkeyPatch
+    desk: Visitor, session: Session, rosa: Staff
 ) -> None:
     """Whoever matches far down an order is not passed over in silence."""
-    monkeypatch.setattr(listing, "FEW", 1)
-    monkeypatch.setattr(listing, "REACH", 3)
-    monkeypatch.setattr(bulk, "_STEPS", 1)
     for number in range(8):
         at = TUESDAY_MORNING - timedelta(minutes=number)
         a_lead(session, last_request_at=at, language="es" if number > 5 else "en")
-    wish = {"which": "all", "act": "assign:me", "list": "language=es"}
-    page = desk.page(desk.send(desk.page("/desk/leads"), "/acts", **wish).location)
-    told = []
+    asks = Asker(rosa.id, TUESDAY_MORNING, ZoneInfo("America/Costa_Rica"))
+    spanish = replace(read_filters({}), language="es")
+    near = listing.Bounds(few=1, reach=3)
+    found: list[int] = []
+    key = None
     for _ in range(3):
-        told.append(("Nothing was changed." in page.text, "More may match" in page.text))
-        if "More may match" in page.text:
-            page = desk.page(desk.send(page, "/acts").location)
-    assert told == [(True, True), (True, True), (False, False)]
+        chosen = bulk.leads_of_filter(
+            session, spanish, asks, listing.Order(), key, steps=1, bounds=near
+        )
+        found.append(len(chosen.leads))
+        key, before = chosen.then, key
+    assert (found, key) == ([0, 0, 2], None)
+    act = bulk.carry_out(session, [], Wish(Act.ASSIGN, person=rosa), rosa.id, TUESDAY_MORNING)
+    session.commit()
+    page = desk.page(f"/desk/leads?language=es&done={act.ref}&then={before}&again=assign:me")
+    assert "Nothing was changed." in page.text and "More may match" in page.text
+    page = desk.page(desk.send(page, "/acts").location)
+    assert "2 leads belong to Rosa Alvarado now." in page.text
+    assert "More may match" not in page.text
 
 
 def test_a_tag_is_one_word_whatever_its_case(session: Session) -> None:

@@ -76,7 +76,7 @@ def show_list(
         all_columns=views.COLUMNS,
         standing=standing(session),
         counted=COUNTED,
-        reach=listing.REACH,
+        reach=listing.BOUNDS.reach,
         tags=tags.tags_of(session, [lead.id for lead in page.leads]),
         steps=next_steps(session, page.leads) if "next" in columns else {},
         views=saved,

@@ -77,15 +77,17 @@ def leads_of_filter(
     asker: Asker,
     order: listing.Order,
     key: listing.Key | None = None,
+    steps: int = _STEPS,
+    bounds: listing.Bounds = listing.BOUNDS,
 ) -> Chosen:
     """The next `MOST` leads of a filter from ``key`` on: fewer where few match along the way.
 
-    It ends after twenty steps, which look through some 200,000 leads.
+    It ends after twenty ``steps``, which look through some 200,000 leads.
     """
     plan_anew(session.connection())
     refs: list[str] = []
-    for _ in range(_STEPS):
-        step = listing.page(session, filters, asker, order, key, MOST - len(refs))
+    for _ in range(steps):
+        step = listing.page(session, filters, asker, order, key, MOST - len(refs), bounds)
         refs += [lead.ref for lead in step.leads]
         key = step.after or step.further
         if key is None or len(refs) == MOST:

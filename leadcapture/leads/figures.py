@@ -65,13 +65,18 @@ class Figures:
         return sum(sum(day.values()) for day in self.requests.values())
 
 
-def read_figures(session: Session, period: Period, rules: Rules, now: datetime) -> Figures:
-    """The figures of a period; `StillCounting` where too little of a long one is ready."""
+def read_figures(
+    session: Session, period: Period, rules: Rules, now: datetime, most: int = MOST
+) -> Figures:
+    """The figures of a period; `StillCounting` where too little of a long one is ready.
+
+    What is not is counted at once, where that is ``most`` requests at most.
+    """
     reckoning = reckoning_of(session, rules)
     kept = read_kept(session, period.days, reckoning)
     total = kept.total
     try:
-        for day, content in count_days(session, kept.left, reckoning, now, MOST).items():
+        for day, content in count_days(session, kept.left, reckoning, now, most).items():
             total.add_part(day, content)
     except TooMany:
         raise StillCounting(kept.ready, len(period.days)) from None

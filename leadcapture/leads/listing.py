@@ -1,8 +1,8 @@
 """Listing: the leads of a filter in an order, page by key, however many there are.
 
-Whatever is combined, a page looks at `REACH` leads at most. Where an index has the few leads of one
-filter together, it starts from those and finds all. Otherwise it walks the order, and where too
-few match along the way it says so (``Page.further``) instead of searching on for ever.
+Whatever is combined, a page looks at `Bounds.reach` leads at most. Where an index has the few
+leads of one filter together, it starts from those and finds all. Otherwise it walks the order, and
+where too few match along the way it says so (``Page.further``) instead of searching on for ever.
 """
 
 import base64
@@ -33,14 +33,23 @@ from leadcapture.leads.filters import Asker, Condition, Filters, conditions
 from leadcapture.models import Lead, Staff
 
 PAGE = 50
-# So many leads of a filter are few enough to look at each of them.
-FEW = 2_000
-# So many are looked at in the order of the list before a page ends.
-REACH = 10_000
 _NAME_LENGTH = 60
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 _WAITS = Lead.waiting_since.is_not(None)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How many leads of a filter are ``few`` enough to look at each of them, and how many are
+    looked at in the order of the list before a page ends (``reach``).
+    """
+
+    few: int = 2_000
+    reach: int = 10_000
+
+
+BOUNDS = Bounds()
 
 
 @dataclass(frozen=True)
@@ -147,7 +156,7 @@ def read_key(typed: str) -> Key | None:
 class Page:
     """One page of leads; ``before`` and ``after`` are the keys of its neighbours, if any.
 
-    ``further`` is where to look on, where the page ended because too few of `REACH` matched.
+    ``further`` is where to look on, where the page ended because too few within reach matched.
     """
 
     leads: Sequence[Lead]
@@ -172,13 +181,14 @@ def page(
     order: Order | None = None,
     key: Key | None = None,
     size: int = PAGE,
+    bounds: Bounds = BOUNDS,
 ) -> Page:
     """The page of leads that the filters leave. Held leads are not listed."""
     order = order or Order()
     if key is not None and isinstance(key.at, str) != (order.sort.name == "name"):
         key = None
-    question = _ask(session, filters, asker, order)
-    edge = _edge(session, question, order, key) if question.is_bounded else None
+    question = _ask(session, filters, asker, order, bounds.few)
+    edge = _edge(session, question, order, key, bounds.reach) if question.is_bounded else None
     wanted = (
         _in_order(select(Lead), order, key)
         .where(question.along, question.tests)
@@ -197,7 +207,7 @@ def matching(
     """All leads that the filters leave, in the order of the list, ``batch`` at most at a time.
 
     Each step asks one short question, so that a caller can tell how far it is, stop, or commit in
-    between. A batch may be empty where none of the next `REACH` leads matched: the end is the
+    between. A batch may be empty where none of the leads within reach matched: the end is the
     iterator's. What changes meanwhile is met where it then stands: no lead comes twice unless
     somebody moved it on in the order.
     """
@@ -211,7 +221,7 @@ def matching(
             return
 
 
-def _ask(session: Session, filters: Filters, asker: Asker, order: Order) -> _Question:
+def _ask(session: Session, filters: Filters, asker: Asker, order: Order, most: int) -> _Question:
     told = conditions(session, filters, asker)
     waits: ColumnElement[bool] = _WAITS if order.sort.waiting_only else true()
     if filters.typed:
@@ -226,9 +236,9 @@ def _ask(session: Session, filters: Filters, asker: Asker, order: Order) -> _Que
     if chosen in ([], [first]):
         # An index has just these in this order; that a few held ones stand between matters not.
         return _Question(_along(told, first, waits), _all(told, but=first), False)
-    few = _fewest(session, told)
+    few = _fewest(session, told, most)
     if few is not None:
-        return _Question(and_(Lead.id.in_(few.limit(FEW)), waits), _all(told), False)
+        return _Question(and_(Lead.id.in_(few.limit(most)), waits), _all(told), False)
     if order.sort.name == "asked" and "asked" in told:
         waits = told["asked"].test
     return _Question(_along(told, first, waits), _all(told, but=first), True)
@@ -251,24 +261,26 @@ def _prefix(told: Mapping[str, Condition], chosen: Sequence[str]) -> str | None:
     return next((name for name in names if name in chosen and told[name].same is not None), None)
 
 
-def _fewest(session: Session, told: Mapping[str, Condition]) -> Select[int] | None:
-    """The leads of the filter that leaves fewest, where that is `FEW` at most."""
+def _fewest(session: Session, told: Mapping[str, Condition], most: int) -> Select[int] | None:
+    """The leads of the filter that leaves fewest, where that is ``most`` at most."""
     ways = [condition.found for condition in told.values() if condition.found is not None]
     if not ways:
         return None
     bounded = [
-        select(func.count()).select_from(found.limit(FEW + 1).subquery()).scalar_subquery()
+        select(func.count()).select_from(found.limit(most + 1).subquery()).scalar_subquery()
         for found in ways
     ]
     numbers = session.execute(select(*bounded)).one()
     number, at = min((number, at) for at, number in enumerate(numbers))
-    return ways[at] if number <= FEW else None
+    return ways[at] if number <= most else None
 
 
-def _edge(session: Session, question: _Question, order: Order, key: Key | None) -> Key | None:
+def _edge(
+    session: Session, question: _Question, order: Order, key: Key | None, reach: int
+) -> Key | None:
     """The last place of the order that a page looks at; None where the order ends before."""
     place = _in_order(select(order.sort.by, Lead.id), order, key).where(question.along)
-    row = session.execute(place.offset(REACH - 1).limit(1)).first()
+    row = session.execute(place.offset(reach - 1).limit(1)).first()
     return Key(row[0], row[1]) if row else None
 
 
