@@ -2,7 +2,7 @@
 
 import http.client
 import re
-import time
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,16 +28,20 @@ _ADVERTISEMENT = "Rank first! https://a.example https://b.example https://c.exam
 def bots_and_people(place: Place, quick: bool, seed: int) -> Finding:
     """AB-05: of 100 bots one gets a letter out at most, of 50 people nobody is held."""
     del seed
-    bots, people = (20, 3) if quick else (100, 50)
+    with open_browser() as browser:
+        return prove_bots_and_people(place, browser, *((20, 3) if quick else (100, 50)))
+
+
+def prove_bots_and_people(place: Place, browser: Browser, bots: int, people: int) -> Finding:
+    """So many of each: the robots first, then the people in this browser."""
     # Each visitor comes from a network of their own, as the proxy in front tells.
     more = {"FORM_MIN_SECONDS": str(MIN_SECONDS), "FORM_LIMIT": "10 per minute"}
     more["TRUSTED_PROXIES"] = "1"
     with a_service(place.folder, place.url, place.office.port, **more) as service:
         service.start_web(workers=2, threads=2)
         send_robots(service, bots)
-        with open_browser() as browser:
-            for number in range(people):
-                fill_in_as_a_person(browser, service.url, number)
+        for number in range(people):
+            fill_in_as_a_person(browser, service.url, number)
     return _count(place, bots, people)
 
 
@@ -111,7 +115,7 @@ def send_robots(service: Service, count: int) -> None:
         robot.send(robot.take_token())
     for robot in robots[count * 2 // 5 : count * 3 // 5]:
         robot.send("made.up.token")
-    time.sleep(MIN_SECONDS + 0.2)
+    threading.Event().wait(MIN_SECONDS + 0.2)
     for robot, token in zip(patient[: count // 5], tokens, strict=False):
         robot.send(token, message=_ADVERTISEMENT)
     for robot in patient[count // 5 :]:

@@ -21,17 +21,21 @@ REFUSED_WITHIN = 0.1
 def largest_posts(place: Place, quick: bool, seed: int) -> Finding:
     """WS-11: no worker grows by more than 20 MB, and what is larger is refused within 100 ms."""
     del seed
-    rounds = 1 if quick else 5
+    return prove_largest_posts(place, 1 if quick else 5, AT_ONCE)
+
+
+def prove_largest_posts(place: Place, rounds: int, at_once: int) -> Finding:
+    """``rounds`` of so many posts at once."""
     with a_service(place.folder, place.url, place.office.port) as service:
         web = service.start_web(workers=2, threads=8)
         # What is loaded and cached once is no growth.
         ask_all(service.port, form_posts(service.port, 200, "warm"))
         ask_all(service.port, [_request(service.port, b"full_name=Rosa")] * 200)
         before = _resident(web)
-        posts = [_post(service.port, number) for number in range(AT_ONCE)]
+        posts = [_post(service.port, number) for number in range(at_once)]
         statuses: set[int] = set()
         for _ in range(rounds):
-            with ThreadPoolExecutor(AT_ONCE) as people:
+            with ThreadPoolExecutor(at_once) as people:
                 statuses |= set(people.map(lambda post: _ask(service.port, post), posts))
         after = _resident(web)
         grown = max(after[worker] - before.get(worker, 0) for worker in after)
@@ -45,7 +49,7 @@ def largest_posts(place: Place, quick: bool, seed: int) -> Finding:
     if refusal != 413 or took > REFUSED_WITHIN:
         faults.append(f"a body of 1 MB was answered {refusal} after {took * 1000:.0f} ms")
     sentence = (
-        f"{rounds} × {AT_ONCE} posts of 64 KB at once: {grown / 2**20:+.1f} MB a worker; "
+        f"{rounds} × {at_once} posts of 64 KB at once: {grown / 2**20:+.1f} MB a worker; "
         f"1 MB: {refusal} after {took * 1000:.0f} ms"
     )
     return Finding(sentence, faults)
