@@ -59,7 +59,9 @@ def test_whatever_is_written_comes_back(text: str) -> None:
 
 @given(st.sampled_from("=+-@\t\r\n\0＝＋－＠"), st.text())
 def test_no_cell_begins_as_a_formula_does(begins: str, rest: str) -> None:
-    """WS-06: save telephones, which are digits in groups and nothing else."""
+    """WS-06: save telephones, which are digits in groups and nothing else. Through LibreOffice:
+    ``python -m tests.proofs --only exported``.
+    """
     cell = csv_safe.escape(begins + rest)
     is_telephone = cell[1:].replace(" ", "").isdecimal() and " " in cell
     assert cell.startswith("'") or (begins == "+" and is_telephone)

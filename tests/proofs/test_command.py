@@ -1,5 +1,8 @@
 """The command that runs the proofs."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.both import KINDS, Place, open_places
@@ -26,3 +29,10 @@ def test_a_short_form_of_each_runs_on_one_database_which_the_seed_chooses() -> N
     met = {name: {kind, other} for (name, kind), (_, other) in zip(first, second, strict=True)}
     assert met == {name: set(ONLY_ON.get(name, KINDS)) for name in PROOFS}
     assert choose(["states"], None, once=False, seed=0) == [("states", kind) for kind in KINDS]
+
+
+def test_the_suite_has_a_short_form_of_each_and_says_where_the_long_one_is() -> None:
+    """OP-08."""
+    tests = Path(__file__).parents[1].rglob("test_*.py")
+    named = {name for file in tests for name in re.findall(r"--only (\w+)``", file.read_text())}
+    assert set(PROOFS) - named == set()

@@ -30,7 +30,9 @@ def letters(
 
 
 def test_every_shipped_letter_looks_honest_and_spam_does_not(letters: list[Posted]) -> None:
-    """MD-21: SpamAssassin at most 2.0, rspamd "no action"."""
+    """MD-21: SpamAssassin at most 2.0, rspamd "no action"; as a table:
+    ``python -m tests.proofs --only honest_letters``.
+    """
     head, _, _ = letters[0].content.partition(b"Subject:")
     spam = Posted("spam", head + b"Subject: test\r\n\r\n" + GTUBE + b"\r\n", "en")
     for name, opinions in opinions_of([*letters, spam]).items():

@@ -19,7 +19,9 @@ def a_place(
 def test_a_clone_mails_nobody_until_it_is_released(
     database_kind: str, database_url: str, engine: Engine, tmp_path: Path, office: PostOffice
 ) -> None:
-    """MD-24 (short form): real schedulers, on a clone made by hand."""
+    """MD-24: real schedulers, on a clone made by hand; restored ones too:
+    ``python -m tests.proofs --only restored_copy``.
+    """
     place = a_place(database_kind, database_url, engine, tmp_path, office)
     assert restored_copy(place, quick=True, seed=1).faults == []
 
@@ -27,6 +29,6 @@ def test_a_clone_mails_nobody_until_it_is_released(
 def test_a_backup_of_two_thousand_leads_passes_the_drill(
     database_kind: str, database_url: str, engine: Engine, tmp_path: Path, office: PostOffice
 ) -> None:
-    """DD-07 (short form)."""
+    """DD-07; a hundred thousand: ``python -m tests.proofs --only backups``."""
     place = a_place(database_kind, database_url, engine, tmp_path, office)
     assert backups(place, quick=True, seed=1).faults == []
