@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_timedelta
+from babel.dates import format_date, format_timedelta
 from sqlalchemy.orm import Session
 
 from leadcapture.leads.references import spoken
@@ -43,7 +43,8 @@ def due_words(settings: Settings, due_at: datetime, now: datetime, language: str
     due, here = due_at.astimezone(zone), now.astimezone(zone)
     told = f"{due:%H:%M}"
     if due.date() != here.date():
-        told = _ON[language].format(time=told, day=due.date().isoformat())
+        day = format_date(due, "EEE d MMM", locale=language)
+        told = _ON[language].format(time=told, day=day)
     if due_at > now:
         return told
     if now - due_at < _MINUTE:
