@@ -3,7 +3,7 @@
 import gzip
 import re
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,13 +19,21 @@ STATIC = Path(__file__).parents[2] / "leadcapture" / "static"
 
 
 @contextmanager
+def _service(place: Place, server: str = SERVERS[0]) -> Iterator[int]:
+    """The service over this place; its port."""
+    port = free_port()
+    environ = service_environ(place.folder, place.url, port=port, smtp_port=place.office.port)
+    with serving("service", port, environ, place.folder, server):
+        yield port
+
+
+@contextmanager
 def _both_apps(place: Place, server: str = SERVERS[0]) -> Iterator[tuple[int, int]]:
     """The service and the floor behind the same server; their ports."""
-    port, floor_port = free_port(), free_port()
-    environ = service_environ(place.folder, place.url, port=port, smtp_port=place.office.port)
+    floor_port = free_port()
     page_path = place.folder / "page.html"
-    page_path.write_bytes(b"")
-    with serving("service", port, environ, place.folder, server):
+    with _service(place, server) as port:
+        environ = service_environ(place.folder, place.url, port=port, smtp_port=place.office.port)
         with Connection(port) as connection:
             page_path.write_bytes(connection.ask(get_request(port)).body)
         floor = {"FLOOR_DSN": _floor_dsn(place), "FLOOR_PAGE": str(page_path)}
@@ -40,21 +48,20 @@ def _floor_dsn(place: Place) -> str:
 
 
 def posts(places: Places, quick: bool) -> None:
-    """POST of the form against one durable INSERT, with no leads stored and with many."""
+    """POST of the form against one durable INSERT, with no leads stored and with many.
+
+    All three take turns: a machine that is slower after a while is so for each of them.
+    """
     stored, each = (5_000, 300) if quick else (100_000, 1_500)
     rows = []
     for kind in KINDS:
-        with places.place(kind) as place:
-            paces = []
-            for leads in (0, stored):
-                if leads:
-                    store_leads(place.engine, leads)
-                with _both_apps(place) as (port, floor_port):
-                    ours, floor = _side_by_side(port, floor_port, each, f"s{leads}")
-                paces.append(ours)
-                flat = f"{ours / paces[0]:.2f}" if leads else "1.00"
-                share = f"{ours / floor:.2f}"
-                rows.append([kind, f"{leads:,}", f"{ours:.0f}", f"{floor:.0f}", share, flat])
+        with places.place(kind) as place, places.place(kind) as full:
+            store_leads(full.engine, stored)
+            with _both_apps(place) as (port, floor_port), _service(full) as full_port:
+                empty, floor, filled = _in_turns((port, floor_port, full_port), each, "posts")
+            for leads, pace in ((0, empty), (stored, filled)):
+                share, flat = f"{pace / floor:.2f}", f"{pace / empty:.2f}"
+                rows.append([kind, f"{leads:,}", f"{pace:.0f}", f"{floor:.0f}", share, flat])
     print_table(
         "POST of the form, requests/s (goal: at least 0.35 of the floor, at least 0.9 of empty)",
         ["database", "leads stored", "form", "floor", "form/floor", "of empty"],
@@ -62,16 +69,15 @@ def posts(places: Places, quick: bool) -> None:
     )
 
 
-def _side_by_side(port: int, floor_port: int, each: int, tag: str) -> tuple[float, float]:
-    """Medians of turns taken by the form and the floor, so that both meet the same weather."""
-    ask_all(port, form_posts(port, 50, f"{tag}-warm"))
-    ask_all(floor_port, form_posts(floor_port, 50, f"{tag}-warm"))
-    ours: list[float] = []
-    floor: list[float] = []
+def _in_turns(ports: Sequence[int], each: int, tag: str) -> list[float]:
+    """The median pace of posts at each port, taking turns, so that all meet the same weather."""
+    for port in ports:
+        ask_all(port, form_posts(port, 50, f"{tag}-warm"))
+    paces: list[list[float]] = [[] for _ in ports]
     for turn in range(ROUNDS):
-        ours.append(_pace(ask_all(port, form_posts(port, each, f"{tag}-{turn}")), 303))
-        floor.append(_pace(ask_all(floor_port, form_posts(floor_port, each, f"{tag}-{turn}")), 303))
-    return statistics.median(ours), statistics.median(floor)
+        for port, own in zip(ports, paces, strict=True):
+            own.append(_pace(ask_all(port, form_posts(port, each, f"{tag}-{turn}")), 303))
+    return [statistics.median(own) for own in paces]
 
 
 def _pace(run: Run, wanted: int) -> float:
@@ -116,7 +122,7 @@ def servers(places: Places, quick: bool) -> None:
     for kind in KINDS:
         for server in installed():
             with places.place(kind) as place, _both_apps(place, server) as (port, floor_port):
-                post, floor = _side_by_side(port, floor_port, each, "web")
+                post, floor = _in_turns((port, floor_port), each, "web")
                 get = _pace(ask_all(port, [get_request(port)] * each * 2), 200)
                 slow = ask_all(port, form_posts(port, each, "slow")).percentile(0.99)
             cells = [f"{post:.0f}", f"{post / floor:.2f}", f"{get:.0f}", f"{slow * 1000:.0f} ms"]

@@ -45,6 +45,8 @@ class DotProxy:
     def __init__(self, to: int) -> None:
         self._to = to
         self._fates: list[Fate] = []
+        # The loop itself keeps no hold of its tasks.
+        self._lines: set[asyncio.Task[None] | None] = set()
         self.port = 0
         self.dealt: Counter[Fate] = Counter()
 
@@ -54,6 +56,7 @@ class DotProxy:
 
     async def carry(self, reader: asyncio.StreamReader, sender: asyncio.StreamWriter) -> None:
         """One line, until both ends have left or a dot has met its fate."""
+        self._lines.add(asyncio.current_task())
         with contextlib.closing(sender), contextlib.suppress(OSError):
             relay_reader, relay = await asyncio.open_connection("127.0.0.1", self._to)
             with contextlib.closing(relay):
@@ -61,6 +64,7 @@ class DotProxy:
                 inward = asyncio.create_task(self._answer(relay_reader, line))
                 await self._ask(reader, line)
                 await inward
+        self._lines.discard(asyncio.current_task())
 
     async def _ask(self, reader: asyncio.StreamReader, line: _Line) -> None:
         tail = b""

@@ -8,13 +8,14 @@ counts the copies. The log is rotated by Postfix itself, while we read it and wh
 import random
 import threading
 from collections import Counter
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
 
-from leadcapture.database import database_now, open_session, reading
-from leadcapture.models import Heartbeat, Message, MessageKind, MessageState
+from leadcapture.database import database_now, open_session, reading, table_of
+from leadcapture.models import Gate, Heartbeat, Message, MessageKind, MessageState
 from leadcapture.settings import load
 from tests.both import Place
 from tests.postfix import Postfix, open_postfix
@@ -80,7 +81,8 @@ class _Run:
         self.outbox.queue(THREADS, KINDS[:1])
         scheduler = self.service.start_scheduler()
         sending = MessageState.SENDING
-        until(lambda: self.states(sending) == THREADS, within=60, what="letters at their dot")
+        with self.told_apart():
+            until(lambda: self.states(sending) == THREADS, within=120, what="letters at their dot")
         threading.Event().wait(0.2)
         scheduler.kill()
         self.postfix.rotate_log()
@@ -95,6 +97,21 @@ class _Run:
         until(lambda: not self.states(sending), within=60, what="the lost leases")
         self.wait_for_the_log(scheduler)
         scheduler.stop()
+
+    @contextmanager
+    def told_apart(self) -> Iterator[None]:
+        """Whoever waits in vain says where the letters are."""
+        try:
+            yield
+        except AssertionError as waited:
+            stands = f"{dict(self.outbox.states())}, dots {dict(self.proxy.dealt)}"
+            gates = ", ".join(self.gates())
+            raise AssertionError(f"{waited}: {stands}; {gates}") from waited
+
+    def gates(self) -> list[str]:
+        """What holds letters back."""
+        with reading(), open_session(self.outbox.engine) as session:
+            return [str(tuple(row)) for row in session.execute(select(table_of(Gate)))]
 
     def wait_for_the_log(self, scheduler: Process) -> None:
         """Return once the log has settled all that it can know, or had the time for it."""
