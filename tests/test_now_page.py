@@ -82,6 +82,7 @@ def test_a_lead_is_given_to_a_colleague_and_its_timeline_says_so(
     done = rosa.send(rosa.page("/desk/"), "/assignee", to=marta.email)
     assert (done.status_code, lead.owner_id) == (303, marta.id)
     assert "Assigned to Marta Solís" in rosa.page(f"/desk/leads/{lead.ref}").main_text
+    assert "<Lead" not in rosa.page("/desk/").main_text
     again = rosa.send(rosa.page("/desk/"), "/assignee", to=marta.email)
     assert again.status_code == 303
     entries = session.scalars(select(TimelineEntry.kind)).all()

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 from leadcapture.leads import clock as response_clock
 from leadcapture.leads.lengths import unpack
 from leadcapture.leads.tallies import bounds, count_days, reckoning_of
-from leadcapture.models import Lead, LeadStatus, Message, MessageKind, Screening, Task
+from leadcapture.models import Lead, LeadStatus, Message, MessageKind, Screening, Staff, Task
 from tests.clock import TUESDAY_MORNING, Clock
 from tests.conftest import SignIn
+from tests.pages import Page
 from tests.people import a_lead, a_request
 from tests.test_dashboard import janet, page_of, rosa
 from tests.visitors import Visitor
@@ -91,10 +92,108 @@ def test_what_a_colleague_did_since_is_not_undone(
     assert "Not undone: somebody has dealt with them since." in page_of(rosa, janet).text
 
 
-def test_a_try_to_call_has_nothing_to_undo(rosa: Visitor, janet: Lead) -> None:
-    rosa.send(page_of(rosa, janet), "/calls", outcome="no_answer")
+def test_a_try_to_call_is_taken_back_with_the_call_back_that_was_promised(
+    rosa: Visitor, session: Session, janet: Lead, clock: Clock
+) -> None:
+    """The person waits all the while; what was warned of meanwhile is not warned of again."""
+    waited = janet.waiting_since
+    at = (TUESDAY_MORNING + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
+    rosa.send(page_of(rosa, janet), "/calls", outcome="no_answer", call_back_at=at)
     page = page_of(rosa, janet)
-    assert "still waits for a person" in page.text and "/undoing" not in page.text
+    assert "still waits for a person" in page.text
+    janet.warnings = 1
+    session.commit()
+    clock.advance(timedelta(minutes=1))
+    rosa.send(page, "/undoing")
+    session.expire_all()
+    assert (janet.status, janet.waiting_since, janet.warnings) == (LeadStatus.NEW, waited, 1)
+    assert None not in session.scalars(select(Task.done_at)).all()
+    assert follow_ups(session) == [(day, "queued") for day in DAYS]
+    text = page_of(rosa, janet).text
+    assert "Undone: 1 lead stands as before." in text
+    assert "Took back what was logged" in text
+
+
+def test_the_follow_ups_that_were_cancelled_by_hand_go_on(
+    rosa: Visitor, session: Session, janet: Lead, clock: Clock
+) -> None:
+    page = page_of(rosa, janet)
+    paused = session.scalars(select(Message).where(Message.step == "day-10")).one()
+    rosa.send(page, f"/letters/{paused.ref}/plan", act="pause")
+    rosa.send(page_of(rosa, janet), "/follow-ups/cancellation")
+    assert follow_ups(session) == [(day, "cancelled") for day in DAYS]
+    page = page_of(rosa, janet)
+    assert "3 follow-ups are cancelled." in page.text
+    clock.advance(timedelta(minutes=1))
+    rosa.send(page, "/undoing")
+    assert follow_ups(session)[3:] == [
+        ("day-3", "queued"),
+        ("day-10", "held"),
+        ("day-24", "queued"),
+    ]
+    text = page_of(rosa, janet).text
+    assert "3 follow-ups go out after all." in text and "Undid the last change" in text
+    rosa.send(page, "/undoing")
+    assert len(follow_ups(session)) == 6
+
+
+def test_follow_ups_stay_cancelled_where_the_person_was_reached_since(
+    rosa: Visitor, sign_in: SignIn, session: Session, janet: Lead, clock: Clock
+) -> None:
+    rosa.send(page_of(rosa, janet), "/follow-ups/cancellation")
+    page = page_of(rosa, janet)
+    clock.advance(timedelta(minutes=1))
+    marta = sign_in(name="Marta Solís")
+    marta.send(page_of(marta, janet), "/calls", outcome="reached")
+    rosa.send(page, "/undoing")
+    assert follow_ups(session) == [(day, "cancelled") for day in DAYS]
+    assert "Not undone: somebody has dealt with them since." in page_of(rosa, janet).text
+
+
+def test_a_move_is_undone_whatever_reason_was_left_chosen(
+    rosa: Visitor, session: Session, janet: Lead, clock: Clock
+) -> None:
+    moved = rosa.send(page_of(rosa, janet), "/status", status="contacted", reason="cost")
+    told = rosa.page(moved.location)
+    clock.advance(timedelta(minutes=1))
+    undone = rosa.page(rosa.send(told, "/undoing").location)
+    assert "3 follow-ups go out after all." in undone.main_text
+    session.expire_all()
+    assert janet.status is LeadStatus.NEW
+
+
+@pytest.mark.parametrize("back", ["lead", "now"])
+def test_who_was_given_a_lead_by_mistake_gives_it_back(
+    rosa: Visitor, sign_in: SignIn, session: Session, janet: Lead, back: str
+) -> None:
+    sign_in(name="Marta Solís")
+    marta = session.scalars(select(Staff).where(Staff.name == "Marta Solís")).one()
+    page = page_of(rosa, janet) if back == "lead" else rosa.page("/desk/")
+    given = rosa.send(page, "/assignee", to=marta.email)
+    assert janet.owner_id == marta.id
+    told = rosa.page(given.location)
+    assert "Janet Whitfield belongs to Marta Solís now." in told.text
+    undone = rosa.page(rosa.send(told, "/undoing").location)
+    session.expire_all()
+    assert janet.owner_id is None
+    assert "Undone: 1 lead stands as before." in undone.text
+    mine = rosa.send(page_of(rosa, janet), "/owner")
+    assert janet.owner_id is not None
+    rosa.send(rosa.page(mine.location), "/undoing")
+    session.expire_all()
+    assert janet.owner_id is None
+
+
+def test_what_was_typed_for_a_task_stands_in_no_other_form(
+    rosa: Visitor, session: Session, janet: Lead
+) -> None:
+    page = page_of(rosa, janet)
+    owner = session.scalars(select(Staff.email)).first()
+    at = (TUESDAY_MORNING + timedelta(days=9)).strftime("%Y-%m-%dT%H:%M")
+    wrong = rosa.send(page, "/tasks", text=" ", due_at=at, owner=owner)
+    read = Page(wrong.text)
+    assert read.form("/tasks")["due_at"] == [at]
+    assert read.form("/calls")["call_back_at"] == [""]
 
 
 def test_a_move_on_the_leads_page_is_undone_with_its_letters(

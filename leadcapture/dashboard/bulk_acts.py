@@ -23,6 +23,8 @@ from leadcapture.models import BulkAct, Lead, LeadStatus, Staff
 
 _TOLD = 20
 _PAGES = ("dashboard.leads", "dashboard.pipeline")
+# What these came to is said by the sentence that bears their undo.
+_SAID_AT_ONCE = (Act.CONTACT, Act.STOP)
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def act_undoing(ref: str) -> ResponseReturnValue:
     if undone is None:
         flash(gettext("It was undone already."))
     page = request.form.get("page", "")
-    if act.act == Act.CONTACT and undone is not None:
+    if undone is not None and (act.act in _SAID_AT_ONCE or page == "now"):
         flash(_undone_sentence(act) if undone.restored else _why_kept())
     if page == "now":
         return redirect(url_for("dashboard.now"), 303)
@@ -114,8 +116,7 @@ def done() -> Done | None:
     """What the address says was just done, where it is the reader's own last act."""
     ref = request.args.get("done", "")
     act = bulk.last_act(db.session(), ref, me().id) if ref.isascii() and ref else None
-    if act is None or act.act == Act.CONTACT:
-        # What a contact came to is said by the sentence that bears its undo.
+    if act is None or act.act in _SAID_AT_ONCE:
         return None
     told = act.refused[:_TOLD]
     named = db.session.scalars(select(Lead).where(Lead.ref.in_([line[0] for line in told])))

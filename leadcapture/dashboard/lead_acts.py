@@ -1,8 +1,6 @@
 """What staff do with a lead: each act is one form, one transaction, one sentence back."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import abort, flash, redirect, request, url_for
@@ -23,7 +21,6 @@ from leadcapture.models import Lead, LeadStatus
 
 _CALL_BACK = "call_back"
 _FARTHEST_CALL = timedelta(days=366)
-_TRIES = tuple(one for one in contact.CallOutcome if one is not contact.CallOutcome.REACHED)
 
 
 @blueprint.post("/leads/<ref>/status")
@@ -34,7 +31,8 @@ def status(ref: str) -> ResponseReturnValue:
     word = request.form.get("status", "")
     if word not in set(LeadStatus):
         return show_lead(lead, Problem(gettext("Choose where the lead goes."), "move-status"))
-    reason = request.form.get("reason", "")
+    # What stands in the field counts only where the lead is closed.
+    reason = request.form.get("reason", "") if word == LeadStatus.CLOSED else ""
     asked = ask_if_stale(
         lead,
         (gettext("Move to"), words.of(words.STATUS, word)),
@@ -75,12 +73,9 @@ def calls(ref: str) -> ResponseReturnValue:
         task = tasks.add_call_back(db.session(), lead, me().id, back_at, at).ref
     before, held = bulk.how_it_stands(lead), letters_again.why_held(db.session(), [lead.id])
     told = _log(lead, word, note, at)
-    undo = "message"
-    if word not in _TRIES:
-        # A try to call changes nothing that would have to be taken back.
-        undo += f" undo {_keep(lead, before, held, at, task)}"
+    act = bulk.keep_contact(db.session(), lead, before, held, me().id, at, task)
     db.session.commit()
-    flash(f"{told} {_remembered_sentence(back_at)}".strip(), undo)
+    flash(f"{told} {_remembered_sentence(back_at)}".strip(), f"message undo {act.ref}")
     return _back(lead)
 
 
@@ -109,9 +104,12 @@ def owner(ref: str) -> ResponseReturnValue:
     lead = find_lead(ref)
     if asked := ask_if_stale(lead, (gettext("Owner"), me().name)):
         return asked
-    contact.assign(db.session(), lead, me().id, me().id, web.now())
+    before, undo = lead.owner_id, ""
+    if contact.assign(db.session(), lead, me().id, me().id, web.now()):
+        act = bulk.keep_assignment(db.session(), lead, before, me(), me().id, web.now())
+        undo = f" undo {act.ref}"
     db.session.commit()
-    flash(gettext("%(name)s is yours.", name=lead.full_name))
+    flash(gettext("%(name)s is yours.", name=lead.full_name), f"message{undo}")
     return _back(lead)
 
 
@@ -132,10 +130,14 @@ def packet(ref: str) -> ResponseReturnValue:
 @staff_only(*EVERYONE)
 def follow_ups(ref: str) -> ResponseReturnValue:
     """Cancel the follow-ups that have not left."""
-    lead = find_lead(ref)
-    cancelled = contact.cancel_follow_ups(db.session(), lead, me().id, web.now())
+    lead, now, undo = find_lead(ref), web.now(), ""
+    held = letters_again.why_held(db.session(), [lead.id])
+    cancelled = contact.cancel_follow_ups(db.session(), lead, me().id, now)
+    if cancelled:
+        undo = f" undo {bulk.keep_stop(db.session(), lead, held, me().id, now).ref}"
     db.session.commit()
-    flash(_cancelled_sentence(cancelled) or gettext("There was no follow-up left to cancel."))
+    told = _cancelled_sentence(cancelled) or gettext("There was no follow-up left to cancel.")
+    flash(told, f"message{undo}")
     return _back(lead)
 
 
@@ -164,13 +166,6 @@ def _log(lead: Lead, word: str, note: str, now: datetime) -> str:
     outcome = contact.CallOutcome.REACHED if word == _CALL_BACK else contact.CallOutcome(word)
     cancelled = contact.log_call(session, vault, lead, me().id, now, outcome, note)
     return _call_sentence(lead, outcome, cancelled)
-
-
-def _keep(
-    lead: Lead, before: Mapping[str, Any], held: Mapping[str, str], now: datetime, task: str
-) -> str:
-    """Keep how the lead stood before a contact; the reference by which it is undone."""
-    return bulk.keep_contact(db.session(), lead, before, held, me().id, now, task).ref
 
 
 def _no_time_to_come() -> str:

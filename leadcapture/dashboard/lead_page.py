@@ -88,7 +88,8 @@ class Problem:
     sentence: str
     field: str
     typed: str = ""
-    call_back_at: str = ""
+    typed_at: str = ""
+    chosen: str = ""
 
 
 def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue:

@@ -22,6 +22,7 @@ from leadcapture.dashboard.stale_page import ask_if_stale
 from leadcapture.database import db
 from leadcapture.leads import (
     assignment,
+    bulk,
     clock,
     contact,
     cover,
@@ -105,13 +106,21 @@ def assignee(ref: str) -> ResponseReturnValue:
         abort(400)
     if asked := ask_if_stale(lead, (gettext("Owner"), to.name)):
         return asked
+    before, now, undo = lead.owner_id, web.now(), ""
     if to.id == me().id:
-        moved = contact.assign(db.session(), lead, to.id, to.id, web.now())
+        moved = contact.assign(db.session(), lead, to.id, to.id, now)
     else:
-        moved = assignment.assign_to(db.session(), lead, to, me().id, web.now())
+        moved = assignment.assign_to(db.session(), lead, to, me().id, now)
+    if moved:
+        act = bulk.keep_assignment(db.session(), lead, before, to, me().id, now)
+        undo = f" undo {act.ref}"
     db.session.commit()
     told = gettext("%(lead)s belongs to %(colleague)s now.", lead=lead.full_name, colleague=to.name)
-    flash(told if moved else gettext("Nothing changed: a colleague may have been quicker."))
+    if not moved:
+        told = gettext("Nothing changed: a colleague may have been quicker.")
+    flash(told, f"message{undo}")
+    if request.form.get("back") == "lead":
+        return redirect(url_for("dashboard.lead", ref=lead.ref), 303)
     return redirect(url_for("dashboard.now"), 303)
 
 

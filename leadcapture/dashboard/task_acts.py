@@ -156,4 +156,5 @@ def _due_at(now: datetime) -> datetime | None:
 
 
 def _problem(sentence: str, field: str, text: str) -> Problem:
-    return Problem(str(sentence), field, text, request.form.get("due_at", ""))
+    typed = request.form
+    return Problem(str(sentence), field, text, typed.get("due_at", ""), typed.get("owner", ""))

@@ -20,7 +20,7 @@ _STEPS = 20
 
 
 class Act(enum.StrEnum):
-    """What can be done to many leads at once; ``edit`` and ``contact`` are for one."""
+    """What can be done to many leads at once; ``edit``, ``contact`` and ``stop`` are for one."""
 
     ASSIGN = "assign"
     MOVE = "move"
@@ -28,6 +28,7 @@ class Act(enum.StrEnum):
     UNTAG = "untag"
     EDIT = "edit"
     CONTACT = "contact"
+    STOP = "stop"
 
 
 @dataclass(frozen=True)
@@ -150,15 +151,32 @@ def keep_contact(
     now: datetime,
     task: str = "",
 ) -> BulkAct:
-    """Put on record that a contact ended the lead's wait, so that it can be taken back.
+    """Put on record that somebody was in contact or tried, so that it can be taken back.
 
     ``before`` is how the lead stood, ``held`` why which of its follow-ups were kept back, and
     ``task`` the reference of a call-back that was promised.
     """
     stands = {"status": lead.status.value, "reason": lead.closed_reason}
-    facts = {**stands, "held": dict(held), "task": task}
+    # After a mere try the person waits as before.
+    facts = {**stands, "waits": _iso(lead.waiting_since), "held": dict(held), "task": task}
     changed = [{"id": lead.id, **before}]
     return keep_act(session, actor_id, Act.CONTACT, facts, (changed, []), now)
+
+
+def keep_assignment(
+    session: Session, lead: Lead, before: int | None, to: Staff, actor_id: int, now: datetime
+) -> BulkAct:
+    """Put on record that one lead went to a colleague; ``before`` is whose it was, by their id."""
+    facts, changed = {"to": to.id, "name": to.name}, [{"id": lead.id, "owner": before}]
+    return keep_act(session, actor_id, Act.ASSIGN, facts, (changed, []), now)
+
+
+def keep_stop(
+    session: Session, lead: Lead, held: Mapping[str, str], actor_id: int, now: datetime
+) -> BulkAct:
+    """Put on record that the lead's follow-ups were cancelled; ``held`` as for a contact."""
+    changed = [{"id": lead.id}]
+    return keep_act(session, actor_id, Act.STOP, {"held": dict(held)}, (changed, []), now)
 
 
 def last_act(session: Session, ref: str, actor_id: int) -> BulkAct | None:

@@ -28,6 +28,7 @@ from leadcapture.vault import Vault
 
 LETTERS_AGAIN = 300
 _ENDS_WAIT = (Act.MOVE, Act.CONTACT)
+_ENDS_LETTERS = (*_ENDS_WAIT, Act.STOP)
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,11 @@ def _has_changed(act: BulkAct, lead: Lead, carries: bool) -> bool:
         case Act.ASSIGN:
             return bool(lead.owner_id != act.facts["to"])
         case Act.MOVE | Act.CONTACT:
-            stood = (act.facts["status"], act.facts["reason"], None)
+            waits = _instant(act.facts.get("waits"))
+            stood = (act.facts["status"], act.facts["reason"], waits)
             return (lead.status.value, lead.closed_reason, lead.waiting_since) != stood
+        case Act.STOP:
+            return False
         case Act.TAG:
             return not carries
     return carries
@@ -127,7 +131,7 @@ def _has_changed(act: BulkAct, lead: Lead, carries: bool) -> bool:
 def _put_back(act: BulkAct, lead: Lead, before: Mapping[str, Any]) -> None:
     if act.act == Act.ASSIGN:
         lead.owner_id = before["owner"]
-    elif act.act in _ENDS_WAIT:
+    elif act.act in _ENDS_WAIT and not act.facts.get("waits"):
         lead.status = LeadStatus(before["status"])
         lead.closed_reason = before["reason"]
         # First: a wait that begins takes the clock of the one before with it.
@@ -138,22 +142,25 @@ def _put_back(act: BulkAct, lead: Lead, before: Mapping[str, Any]) -> None:
 
 
 def _dealt_with_since(session: Session, act: BulkAct, lead_ids: list[int]) -> set[int]:
-    if act.act not in _ENDS_WAIT:
+    if act.act not in _ENDS_LETTERS:
         return set()
     return letters_again.dealt_with_since(session, lead_ids, act.at)
 
 
 def _ended_by(session: Session, act: BulkAct, lead_ids: list[int]) -> Sequence[Message]:
     """The follow-ups that the act itself had cancelled, the oldest first."""
-    if act.act not in _ENDS_WAIT or not lead_ids:
+    if act.act not in _ENDS_LETTERS or not lead_ids:
         return []
+    reasons = ["contacted", "wrote", f"status_{act.facts.get('status')}"]
+    if act.act == Act.STOP:
+        reasons = ["staff_cancelled"]
     return session.scalars(
         select(Message)
         .where(
             Message.lead_id.in_(lead_ids),
             Message.kind == MessageKind.FOLLOW_UP,
             Message.state == MessageState.CANCELLED,
-            Message.reason.in_(("contacted", "wrote", f"status_{act.facts['status']}")),
+            Message.reason.in_(reasons),
             Message.state_at == act.at,
         )
         .order_by(Message.id)

@@ -10,7 +10,7 @@ from leadcapture.database import Instant, Model
 
 
 class BulkAct(Model):
-    """``act`` is ``assign``, ``move``, ``tag``, ``untag`` or ``edit``; ``facts`` say whereto.
+    """``act`` is one of `leadcapture.leads.bulk.Act`; ``facts`` say whereto.
 
     ``changed`` has, for each lead changed, its id and how it stood; ``refused`` the references of
     the others, each with the reason. No name and no address stands in it, save sealed (bound to
