@@ -5,15 +5,18 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
 from leadcapture import up
+from leadcapture.command import Commands, a_database, fail
 from leadcapture.settings import SECRETS_FILE, Settings, SettingsError, load
 
+PORT = click.IntRange(1, 65535)
+AT_LEAST_ONE = click.IntRange(min=1)
 
-@click.group()
+
+@click.group(cls=Commands)
 @click.version_option(package_name="leadcapture")
 def main() -> None:
     """Lead capture for a clinic: the form, the packet, the follow-ups, the dashboard."""
@@ -23,16 +26,20 @@ def main() -> None:
 
 
 @main.command("up")
-@click.option("--port", default=8000, show_default=True, help="Where the web server listens.")
+@click.option(
+    "--port", type=PORT, default=8000, show_default=True, help="Where the web server listens."
+)
 def run_everything(port: int) -> None:
     """Run the whole service here, with embedded defaults for all that is not set."""
     from leadcapture import migrate
     from leadcapture.mailbox import server
 
     if not up.is_free(port):
-        _fail(f"Port {port} is taken. Choose another: leadcapture up --port {port + 80}")
+        fail(f"Port {port} is taken. Choose another: leadcapture up --port {port + 80}")
     data_dir = Path(os.environ.get("LEADCAPTURE_DATA_DIR", "leadcapture-data")).absolute()
     up.make_secrets(data_dir)
+    if not up.take_folder(data_dir):
+        fail(f"Leadcapture runs from {data_dir} already. Stop it first, or use another folder.")
     environ = dict(os.environ) | {"LEADCAPTURE_DATA_DIR": str(data_dir)}
     environ |= up.embedded_defaults(environ, port)
     mailbox = None
@@ -42,7 +49,7 @@ def run_everything(port: int) -> None:
     settings = _settings(environ)
     up.remember_address(data_dir, settings.public_url)
     migrate.upgrade(settings)
-    _welcome(settings, first=_first_administrator(settings), data_dir=data_dir)
+    _welcome(settings, first=first_administrator(settings), data_dir=data_dir)
     status = up.Supervisor(environ, port).run()
     if mailbox is not None:
         mailbox.stop()
@@ -51,9 +58,9 @@ def run_everything(port: int) -> None:
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
-@click.option("--workers", default=2, show_default=True)
-@click.option("--threads", default=8, show_default=True)
+@click.option("--port", type=PORT, default=8000, show_default=True)
+@click.option("--workers", type=AT_LEAST_ONE, default=2, show_default=True)
+@click.option("--threads", type=AT_LEAST_ONE, default=8, show_default=True)
 def web(host: str, port: int, workers: int, threads: int) -> None:
     """Serve the pages."""
     from leadcapture import serve
@@ -61,7 +68,7 @@ def web(host: str, port: int, workers: int, threads: int) -> None:
 
     settings = _settings()
     if settings.trusted_proxies and host not in ("127.0.0.1", "::1", "localhost"):
-        _fail(
+        fail(
             "LEADCAPTURE_TRUSTED_PROXIES: with a proxy in front, listen on loopback only; "
             "whoever reaches this port directly could claim any address"
         )
@@ -91,7 +98,7 @@ def migrate(check: bool, revision: str) -> None:
     for difference in differences:
         click.echo(str(difference))
     if differences:
-        _fail("The models and the database differ: a migration is missing.")
+        fail("The models and the database differ: a migration is missing.")
     click.echo("The models and the database agree.")
 
 
@@ -115,7 +122,7 @@ def demo() -> None:
 
     settings = _settings(_embedded())
     if settings.mailbox_dir is None:
-        _fail("The demo is for the embedded mailbox: here a real relay would be asked to mail it.")
+        fail("The demo is for the embedded mailbox: here a real relay would be asked to mail it.")
     app = create_app(settings)
     with app.app_context():
         count = fill(db.session(), vault(), settings, now())
@@ -135,7 +142,7 @@ def backup(file: Path | None, keep: int | None) -> None:
     try:
         path, size = backups.take_backup(_settings(_embedded()), utc_now(), file)
     except BackupRefused as refused:
-        _fail(str(refused))
+        fail(str(refused))
     click.echo(f"{path}  {size:,} bytes. The keys are not in it: keep them elsewhere.")
     for old in backups.rotate(path.parent, keep) if keep else ():
         click.echo(f"{old}  deleted")
@@ -155,7 +162,7 @@ def restore(file: Path, verify: bool, url: str | None) -> None:
 
     settings = _settings(_embedded())
     if verify == (url is not None):
-        _fail("Say either --verify or --into URL.")
+        fail("Say either --verify or --into URL.")
     if url is None:
         drill = restores.verify(settings, file, utc_now())
         rows = [
@@ -166,7 +173,7 @@ def restore(file: Path, verify: bool, url: str | None) -> None:
     try:
         manifest = restores.restore_into(settings, file, database_url(url), utc_now())
     except BackupRefused as refused:
-        _fail(str(refused))
+        fail(str(refused))
     click.echo(
         f"Restored as of {manifest.taken_at.isoformat(timespec='seconds')}. Nothing is mailed from "
         "it until a person releases the outbox, on the dashboard or by: leadcapture release-outbox"
@@ -176,14 +183,11 @@ def restore(file: Path, verify: bool, url: str | None) -> None:
 @main.command()
 def queue() -> None:
     """Show how many messages are in which state, for how long, and what keeps them back."""
-    from leadcapture.database import open_engine, open_session, reading
     from leadcapture.queue_table import HEADS, read_queue
     from leadcapture.terminal import table
 
-    engine = open_engine(_settings(_embedded()).database_url)
-    with reading(), open_session(engine) as session:
+    with a_database(_settings(_embedded()), reads=True) as (_engine, session):
         found = read_queue(session, datetime.now(UTC))
-    engine.dispose()
     click.echo(table(HEADS, found.rows))
     if found.gates:
         click.echo("\n" + table(("closed gate", "why", "since", "until"), found.gates))
@@ -217,16 +221,13 @@ def doctor(as_json: bool) -> None:
 @main.command("hold-outbox")
 def hold_outbox() -> None:
     """Let no letter leave until staff let mail flow again on the dashboard's first page."""
-    from leadcapture.database import open_engine, open_session
     from leadcapture.outbox import audit, gates
     from leadcapture.web import utc_now
 
-    engine = open_engine(_settings(_embedded()).database_url)
-    with open_session(engine) as session:
+    with a_database(_settings(_embedded())) as (_engine, session):
         gates.hold_queue(session, "held_by_operator", utc_now())
         audit.record(session, None, "gate_closed", gates.QUEUE, utc_now())
         session.commit()
-    engine.dispose()
     click.echo("Held: what is under way ends, and no other letter leaves. Requests are taken in.")
 
 
@@ -236,36 +237,38 @@ def hold_outbox() -> None:
 )
 def release_outbox() -> None:
     """Let a restored or cloned database send its mail from now on."""
-    from leadcapture.database import open_engine, open_session
-    from leadcapture.outbox import instance
+    from leadcapture.outbox import gates, instance
     from leadcapture.web import utc_now
 
     settings = _settings(_embedded())
-    engine = open_engine(settings.database_url)
-    with open_session(engine) as session:
+    with a_database(settings) as (engine, session):
         instance.release(session, utc_now())
         session.commit()
-    taken = instance.take(engine, settings.data_dir, utc_now())
-    engine.dispose()
-    click.echo(
-        "Released: the scheduler of this machine sends what is due."
-        if taken
-        else "Released, and another machine has taken it. To send from here too: leadcapture join"
-    )
+        taken = instance.take(engine, settings.data_dir, utc_now())
+        is_held = gates.closed_gate(session, utc_now()) is not None
+    if not taken:
+        click.echo(
+            "Released, and another machine has taken it. To send from here too: leadcapture join"
+        )
+    elif is_held:
+        click.echo(
+            "Released, but all mail is held besides; leadcapture queue says why. Staff let it flow "
+            "again on the dashboard's first page."
+        )
+    else:
+        click.echo("Released: the scheduler of this machine sends what is due.")
 
 
 @main.command()
 def join() -> None:
     """Let this machine send for a database that another machine is sending for already."""
-    from leadcapture.database import open_engine
     from leadcapture.outbox import instance
 
     settings = _settings(_embedded())
-    engine = open_engine(settings.database_url)
-    joined = instance.join(engine, settings.data_dir)
-    engine.dispose()
+    with a_database(settings) as (engine, _session):
+        joined = instance.join(engine, settings.data_dir)
     if not joined:
-        _fail(
+        fail(
             "No machine that belongs to this database is at work, so it may be a copy. Start the "
             "first machine's scheduler and try again, or release: leadcapture release-outbox"
         )
@@ -281,17 +284,14 @@ def ledger() -> None:
 @click.option("--head", nargs=2, type=(int, str), help="A head kept elsewhere: position and hash.")
 def verify_ledger(head: tuple[int, str] | None) -> None:
     """Follow the whole audit chain; status 1 and the position where it breaks, if it does."""
-    from leadcapture.database import open_engine, open_session, reading
     from leadcapture.outbox import audit
 
     settings = _settings(_embedded())
     kept = audit.Head(*head) if head else audit.read_head(settings.data_dir)
-    engine = open_engine(settings.database_url)
-    with reading(), open_session(engine) as session:
+    with a_database(settings, reads=True) as (_engine, session):
         end, fault = audit.verify(session, audit.chain_key(settings.hash_key))
         fault = fault or audit.verify_kept(session, kept)
         waiting = audit.count_unsealed(session)
-    engine.dispose()
     if fault is not None:
         click.echo(f"The audit record is broken: entry {fault.position} {fault.sentence}.")
         sys.exit(1)
@@ -305,7 +305,6 @@ def verify_ledger(head: tuple[int, str] | None) -> None:
 @ledger.command("check")
 def check_ledger() -> None:
     """Look for whatever breaks a ledger invariant, over all rows; status 1 where something does."""
-    from leadcapture.database import open_engine, open_session, reading
     from leadcapture.outbox import sweeper
     from leadcapture.terminal import table
     from leadcapture.vault import Vault
@@ -313,10 +312,8 @@ def check_ledger() -> None:
 
     settings = _settings(_embedded())
     vault = Vault(settings.seal_keys, settings.seal_key_id, settings.hash_key)
-    engine = open_engine(settings.database_url)
-    with reading(), open_session(engine) as session:
+    with a_database(settings, reads=True) as (_engine, session):
         found = sweeper.violations(session, utc_now(), vault=vault)
-    engine.dispose()
     if found:
         rows = [(one.invariant, one.what, one.subject) for one in found]
         click.echo(table(("invariant", "broken by", "row"), rows))
@@ -331,7 +328,7 @@ def _settings(environ: dict[str, str] | None = None) -> Settings:
     except SettingsError as error:
         for problem in error.problems:
             click.echo(problem, err=True)
-        _fail("Leadcapture does not start until these settings are mended.")
+        fail("Leadcapture does not start until these settings are mended.")
 
 
 def _embedded() -> dict[str, str]:
@@ -345,30 +342,29 @@ def _embedded() -> dict[str, str]:
     return environ
 
 
-def _first_administrator(settings: Settings) -> str | None:
-    """A link that makes the first administrator, where there is no account yet."""
+def first_administrator(settings: Settings) -> str | None:
+    """A link that makes the first administrator, where there is no account yet; the only one."""
     from sqlalchemy import select
 
-    from leadcapture.database import open_engine, open_session
+    from leadcapture.accounts import invitations
     from leadcapture.models import Staff
+    from leadcapture.web import utc_now
 
-    engine = open_engine(settings.database_url)
-    with open_session(engine) as session:
-        someone = session.scalar(select(Staff.id).limit(1))
-    engine.dispose()
-    return None if someone else _invitation(settings, "admin")
+    with a_database(settings) as (_engine, session):
+        if session.scalar(select(Staff.id).limit(1)) is not None:
+            return None
+        invitations.withdraw_all(session, utc_now())
+        session.commit()
+    return _invitation(settings, "admin")
 
 
 def _invitation(settings: Settings, role: str) -> str:
     from leadcapture.accounts.invitations import invite
-    from leadcapture.database import open_engine, open_session
     from leadcapture.web import utc_now
 
-    engine = open_engine(settings.database_url)
-    with open_session(engine) as session:
+    with a_database(settings) as (_engine, session):
         token = invite(session, role, utc_now())
         session.commit()
-    engine.dispose()
     return f"{settings.public_url}/welcome/{token}"
 
 
@@ -388,8 +384,3 @@ def _welcome(settings: Settings, first: str | None, data_dir: Path) -> None:
         ]
     lines += ["", f"  Everything is kept in {data_dir}. Ctrl-C stops.", ""]
     click.echo("\n".join(lines))
-
-
-def _fail(sentence: str) -> NoReturn:
-    click.echo(sentence, err=True)
-    sys.exit(2)

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,8 @@ from functools import partial
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, inspect, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from leadcapture import integrity
@@ -23,7 +25,7 @@ from leadcapture.leads.exporting import ExportWriter
 from leadcapture.leads.kept_tallies import TallyKeeper
 from leadcapture.leads.watch import ResponseWatch
 from leadcapture.letters import interpreter_is_safe
-from leadcapture.models import Heartbeat, MessageKind
+from leadcapture.models import Heartbeat, Message, MessageKind
 from leadcapture.outbox import audit, claims, gates, instance, ledger, pace, sweeper
 from leadcapture.outbox.dispatch import Dispatcher
 from leadcapture.outbox.relay import RelaySession
@@ -37,6 +39,8 @@ log = logging.getLogger(__name__)
 BEATS_EVERY = timedelta(seconds=5)
 # Seconds. A clock that is steered slips by thousandths; what is put back, by more than this.
 CLOCK_SEEN_EVERY = 1.0
+# Seconds after which a failure that lasts is told again.
+TOLD_EVERY = 60.0
 CLOCK_SLIPS = 1.0
 RESENT = tuple(kind.value for kind in MessageKind if kind.is_resent_after_doubt)
 
@@ -91,6 +95,7 @@ class Timetable:
         self.pages = integrity.DailyCheck(engine, settings.data_dir)
         integrity.remember_damage_met(engine, settings.data_dir)
         self._beaten: dict[str, tuple[datetime, str]] = {}
+        self._told: dict[str, tuple[str, float]] = {}
         helo = settings.mail_domain
         self.relay_log = RelayLog(settings.relay_log, helo) if settings.relay_log else None
         self.dispatchers = [
@@ -225,9 +230,23 @@ class Timetable:
             job()
         except Exception as problem:
             # The class alone: the words and the traceback may hold an address.
-            log.error("job %s failed: %s", name, type(problem).__name__)
-            return type(problem).__name__
+            kind = type(problem).__name__
+            if self._is_worth_a_line(name, kind):
+                log.error("job %s failed: %s", name, kind)
+            return kind
+        self._told.pop(name, None)
         return ""
+
+    def _is_worth_a_line(self, name: str, kind: str) -> bool:
+        """Whether a failure is another one than the last, or was last told a minute ago.
+
+        Four lines a second, as long as a database is away, would bury whatever else is said.
+        """
+        last_kind, at = self._told.get(name, ("", 0.0))
+        if kind == last_kind and time.monotonic() - at < TOLD_EVERY:
+            return False
+        self._told[name] = (kind, time.monotonic())
+        return True
 
     def _beat(self, ended: Mapping[str, str]) -> None:
         """Commit that these jobs ended, each with the class of its error or none."""
@@ -244,8 +263,11 @@ class Timetable:
                     session.merge(Heartbeat(job=name, at=at, ok=not error, error=error))
                 session.commit()
         except Exception as problem:
-            log.error("heartbeat of %s failed: %s", ", ".join(due), type(problem).__name__)
+            kind = type(problem).__name__
+            if self._is_worth_a_line("heartbeat", kind):
+                log.error("heartbeat of %s failed: %s", ", ".join(due), kind)
             return
+        self._told.pop("heartbeat", None)
         self._beaten |= {name: (now, error) for name, error in due.items()}
 
     def _is_news(self, name: str, error: str, now: datetime) -> bool:
@@ -257,6 +279,9 @@ class Timetable:
 def run(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; a dot that was begun may still wait for its answer."""
     engine = open_engine(settings.database_url)
+    if _has_no_tables(engine):
+        log.error("the database has no tables yet; to make them: leadcapture migrate")
+        sys.exit(2)
     vault = Vault(settings.seal_keys, settings.seal_key_id, settings.hash_key)
     if not interpreter_is_safe():
         log.error("this Python misreads the headers of mail: nothing is sent")
@@ -283,6 +308,15 @@ def run(settings: Settings) -> None:
     scheduler.shutdown(wait=True)
     timetable.close()
     engine.dispose()
+
+
+def _has_no_tables(engine: Engine) -> bool:
+    """True where the database answers and was never migrated; whoever starts it is to know."""
+    try:
+        return not inspect(engine).has_table(Message.__tablename__)
+    except SQLAlchemyError:
+        # It may be back in a moment.
+        return False
 
 
 def _keep_time(scheduler: BackgroundScheduler, asked_to_stop: threading.Event) -> None:

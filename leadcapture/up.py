@@ -2,8 +2,10 @@
 
 import base64
 import ctypes
+import fcntl
 import http.client
 import json
+import os
 import secrets
 import signal
 import socket
@@ -24,6 +26,7 @@ ASKED_EVERY = 10.0
 TICKS_WITHIN = 120.0
 _PR_SET_PDEATHSIG = 1
 _ADDRESS_FILE = "address"
+_LOCK_FILE = "up.lock"
 
 
 def make_secrets(data_dir: Path) -> None:
@@ -36,6 +39,18 @@ def make_secrets(data_dir: Path) -> None:
     ]
     # Whole or not at all: half of it would start a service whose keys nobody ever has again.
     create_file(data_dir / SECRETS_FILE, "\n".join(lines) + "\n")
+
+
+def take_folder(data_dir: Path) -> bool:
+    """Keep the folder for this process as long as it lives; False where another has it."""
+    # Never closed: the lock ends with the process, however that ends.
+    handle = os.open(data_dir / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return False
+    return True
 
 
 def remember_address(data_dir: Path, public_url: str) -> None:

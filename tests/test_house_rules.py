@@ -15,6 +15,7 @@ LONGEST_FILE = 400
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
+    ("command",),
     ("doctor", "restore"),
     ("up", "serve", "migrate", "scheduler", "demo", "backup", "queue_table"),
     ("pg_tools",),

@@ -148,6 +148,7 @@ def test_the_consents_are_apart_and_unticked(client: Visitor) -> None:
     ("field", "wrong", "words"),
     [
         ("full_name", "  ", "name"),
+        ("full_name", "\u200b\u3164\u200b", "name"),
         ("full_name", "x" * 201, "200"),
         ("email", "", "where to send"),
         ("email", "janet", "name@example.com"),

@@ -47,6 +47,15 @@ def invite(session: Session, role: str, now: datetime) -> str:
     return token
 
 
+def withdraw_all(session: Session, now: datetime) -> None:
+    """Let no link that was not used open any more."""
+    session.execute(
+        update(Invitation)
+        .where(Invitation.used_at.is_(None), Invitation.expires_at > now)
+        .values(expires_at=now)
+    )
+
+
 def state_of(
     session: Session, token: str, now: datetime
 ) -> Literal["open", "used", "expired", "unknown"]:
