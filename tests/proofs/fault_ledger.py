@@ -28,7 +28,8 @@ TIME_PASSES_EVERY = 0.3
 
 @dataclass(frozen=True)
 class Size:
-    """How much is sent, and for how long at most things go wrong and right again, in seconds.
+    """How much is sent, for how long at most things go wrong, and for how long none may end once
+    all is right again, in seconds.
 
     Where it is ``whole``, the server crashes too, with all its databases, and each phase must
     have had its fault.
@@ -41,7 +42,7 @@ class Size:
 
 
 QUICK = Size(people=250, breaks_for=45, heals_within=60)
-FULL = Size(people=5000, breaks_for=600, heals_within=300)
+FULL = Size(people=5000, breaks_for=600, heals_within=120)
 
 
 def fault_ledger(place: Place, quick: bool, seed: int) -> Finding:
