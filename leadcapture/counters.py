@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from limits.storage import Storage
 
 SCHEME = "leadcapture-file"
+# What keeps from counting although all was asked rightly: the disk, or the file.
+FAILURES = (sqlite3.Error, OSError)
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS counter (key TEXT PRIMARY KEY, count INTEGER, expires_at REAL)"
 )

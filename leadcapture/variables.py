@@ -34,7 +34,9 @@ class Reader:
             return Path(path).read_text().strip()
         except OSError as error:
             self.wrong(f"{name}_FILE", f"cannot be read ({error.strerror})")
-            return default
+        except UnicodeDecodeError:
+            self.wrong(f"{name}_FILE", "must be a file of text")
+        return default
 
     def wrong(self, name: str, why: str) -> None:
         self.problems.append(f"LEADCAPTURE_{name}: {why}")
@@ -45,6 +47,22 @@ class Reader:
             return int(value)
         self.wrong(name, f"must be a whole number from {low} to {high}")
         return default
+
+    def limits(self, name: str, default: str) -> str:
+        """How often one visitor may do a thing, such as ``10 per minute; 60 per hour``."""
+        value = self.text(name, default)
+        if value == default:
+            return value
+        # Here, since it takes as long to load as much of ours, and few set a limit.
+        from limits import parse_many
+
+        try:
+            is_open = all(limit.amount for limit in parse_many(value))
+        except ValueError:
+            is_open = False
+        if not is_open:
+            self.wrong(name, f"must be limits of one or more each, such as {default}")
+        return value
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.text(name, "yes" if default else "no").lower()

@@ -31,6 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("integrity", "prepared", "remembered"),
     ("database",),
     ("settings", "vault", "counters", "kept_file"),
+    ("secret_keys",),
     ("variables",),
 )
 # Between rooms of one floor, each with its reason.

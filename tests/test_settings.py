@@ -64,6 +64,12 @@ UNSAFE = [
     ("TRUSTED_PROXIES", "99"),
     ("DNS_CHECK", "perhaps"),
     ("RELAY_LOG", "mail.log"),
+    ("FORM_LIMIT", "lots"),
+    ("FORM_LIMIT", ""),
+    ("FORM_LIMIT", "10 per minute; lots"),
+    ("FORM_LIMIT", "0 per minute"),
+    ("SIGN_IN_LIMIT", "10"),
+    ("SIGN_IN_LIMIT", "10 per fortnight"),
 ]
 
 
@@ -74,6 +80,15 @@ def test_an_unsafe_setting_is_refused_by_its_name(
     """OP-03."""
     found = problems(good | {f"LEADCAPTURE_{name}": value})
     assert any(problem.startswith(f"LEADCAPTURE_{name}:") for problem in found)
+
+
+def test_a_limit_that_cannot_be_read_is_refused_with_one_that_can(good: dict[str, str]) -> None:
+    """OP-03: it would be no limit, and nobody would know."""
+    for name, right in (("FORM", "10 per minute; 60 per hour"), ("SIGN_IN", "10 per 15 minutes")):
+        (told,) = problems(good | {f"LEADCAPTURE_{name}_LIMIT": "lots"})
+        assert told.startswith(f"LEADCAPTURE_{name}_LIMIT:") and right in told
+    read = load(good | {"LEADCAPTURE_FORM_LIMIT": "5/minute, 20 per 2 hours"})
+    assert read.form_limit == "5/minute, 20 per 2 hours"
 
 
 def test_all_bad_settings_are_named_at_once(good: dict[str, str]) -> None:
