@@ -134,6 +134,11 @@ class Settings:
         return self.public_url.startswith("https://")
 
     @property
+    def keeps_mail(self) -> bool:
+        """True where all mail goes to the mailbox that `up` runs, and to nobody."""
+        return self.mailbox_dir is not None and self.relay.host in _LOOPBACK
+
+    @property
     def mail_domain(self) -> str:
         """The domain of our Message-IDs and our HELO: the sender's, which no visitor chooses."""
         return self.mail_from.rpartition("@")[2]
@@ -153,6 +158,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     data_dir = Path(given.get("LEADCAPTURE_DATA_DIR", "leadcapture-data")).absolute()
     reader.add_file(data_dir / SECRETS_FILE)
     settings = _read(reader, data_dir)
+    if not settings.keeps_mail:
+        _refuse_demo(reader, settings)
     if reader.problems:
         raise SettingsError(reader.problems)
     return settings
@@ -194,6 +201,30 @@ def _read(reader: Reader, data_dir: Path) -> Settings:
         dispatch_threads=reader.number("DISPATCH_THREADS", Settings.dispatch_threads, 1, 16),
         metrics_token=secret_keys.read_token(reader, "METRICS_TOKEN"),
     )
+
+
+def _refuse_demo(reader: Reader, settings: Settings) -> None:
+    """Name all by which patients or staff would still meet the demo's clinic."""
+    clinic = settings.clinic
+    for name, address in (
+        ("MAIL_FROM", settings.mail_from),
+        ("REPLY_TO", settings.reply_to),
+        ("STAFF_ALERTS_TO", settings.staff_alerts_to),
+        ("CLINIC_EMAIL", clinic.email),
+    ):
+        # Also where it is written out: nobody has a mailbox there.
+        if address == Clinic.email:
+            reader.wrong(name, f"must be your own where mail leaves: {address} is the demo's")
+    for name, words in (
+        ("CLINIC_NAME", clinic.name),
+        ("CLINIC_PHONE", clinic.phone),
+        ("CLINIC_PHONE_E164", clinic.phone_href.removeprefix("tel:")),
+        ("CLINIC_ADDRESS", clinic.postal_address),
+    ):
+        if not words:
+            reader.wrong(name, "must not be empty where mail leaves")
+        elif not reader.is_given(name):
+            reader.wrong(name, f"must be your own where mail leaves: {words} is the demo's")
 
 
 def _read_clinic(reader: Reader) -> Clinic:

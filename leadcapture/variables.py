@@ -38,6 +38,9 @@ class Reader:
             self.wrong(f"{name}_FILE", "must be a file of text")
         return default
 
+    def is_given(self, name: str) -> bool:
+        return not {f"LEADCAPTURE_{name}", f"LEADCAPTURE_{name}_FILE"}.isdisjoint(self.given)
+
     def wrong(self, name: str, why: str) -> None:
         self.problems.append(f"LEADCAPTURE_{name}: {why}")
 
