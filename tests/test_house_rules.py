@@ -30,9 +30,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("integrity", "prepared", "remembered"),
     ("database",),
-    ("settings", "vault", "counters", "kept_file"),
+    ("settings", "vault", "counters"),
     ("secret_keys",),
-    ("variables",),
+    ("variables", "kept_file"),
 )
 # Between rooms of one floor, each with its reason.
 ASIDE = {
