@@ -298,7 +298,7 @@ def _read_relay(reader: Reader) -> Relay:
         security=security,  # type: ignore[arg-type]
         user=user,
         password=password,
-        ca_file=reader.text("SMTP_CA_FILE"),
+        ca_file=reader.certificates("SMTP_CA_FILE"),
     )
 
 
@@ -358,5 +358,5 @@ def _read_imap(reader: Reader) -> Imap | None:
         security=security,  # type: ignore[arg-type]
         folder=reader.text("IMAP_FOLDER", Imap.folder),
         authserv_id=authserv_id,
-        ca_file=reader.text("IMAP_CA_FILE"),
+        ca_file=reader.certificates("IMAP_CA_FILE"),
     )

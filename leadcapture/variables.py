@@ -1,5 +1,6 @@
 """Variables of the environment, read one by one, with all that is wrong said at once."""
 
+import ssl
 import stat
 from pathlib import Path
 
@@ -50,6 +51,25 @@ class Reader:
             return int(value)
         self.wrong(name, f"must be a whole number from {low} to {high}")
         return default
+
+    def certificates(self, name: str) -> str:
+        """The path of a file of certificates to trust, or empty."""
+        path = self.text(name)
+        if not path:
+            return ""
+        trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            # A folder, too, would be told as no certificate.
+            Path(path).open("rb").close()
+            trusted.load_verify_locations(cafile=path)
+        except ssl.SSLError:
+            pass
+        except OSError as error:
+            self.wrong(name, f"cannot be read ({error.strerror})")
+            return path
+        if not trusted.cert_store_stats()["x509"]:
+            self.wrong(name, "must hold a certificate to trust, in PEM")
+        return path
 
     def limits(self, name: str, default: str) -> str:
         """How often one visitor may do a thing, such as ``10 per minute; 60 per hour``."""

@@ -11,6 +11,7 @@ from leadcapture import up
 from leadcapture.secret_keys import read_secret
 from leadcapture.settings import SettingsError, load
 from leadcapture.variables import Reader
+from tests.certificates import make_certificate
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 
@@ -148,6 +149,43 @@ def test_the_demo_clinic_may_write_to_the_mailbox_of_up(good: dict[str, str]) ->
     assert load(bare | mailbox).clinic.email == "info@cellebration.example"
     away = bare | mailbox | {"LEADCAPTURE_SMTP_HOST": "relay.clinic.example"}
     assert "LEADCAPTURE_MAIL_FROM" in "".join(problems(away))
+
+
+IMAP = {
+    "LEADCAPTURE_IMAP_HOST": "mail.clinic.example",
+    "LEADCAPTURE_IMAP_USER": "desk",
+    "LEADCAPTURE_IMAP_PASSWORD": "pw",
+}
+DKIM = {"LEADCAPTURE_DKIM_DOMAIN": "clinic.example", "LEADCAPTURE_DKIM_SELECTOR": "spring"}
+
+
+@pytest.mark.parametrize("name", ["SMTP_CA_FILE", "IMAP_CA_FILE", "DKIM_KEY_FILE"])
+def test_a_file_that_is_away_or_is_something_else_is_named(
+    good: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    """OP-03: the service would start, and no letter would ever leave."""
+    given = good | IMAP | (DKIM if name.startswith("DKIM") else {})
+    words, junk = tmp_path / "words.pem", tmp_path / "junk.pem"
+    words.write_text("no certificate stands here")
+    junk.write_bytes(bytes(range(256)))
+    for path, why in (
+        (tmp_path / "gone.pem", "cannot be read (No such file or directory)"),
+        (tmp_path, "cannot be read (Is a directory)"),
+        (words, "must hold"),
+        (junk, "must"),
+    ):
+        if path.is_file():
+            path.chmod(0o600)
+        found = problems(given | {f"LEADCAPTURE_{name}": str(path)})
+        assert any(told.startswith(f"LEADCAPTURE_{name}: {why}") for told in found), found
+
+
+def test_a_certificate_to_trust_is_taken(good: dict[str, str], tmp_path: Path) -> None:
+    path = str(make_certificate(tmp_path).path)
+    files = {"LEADCAPTURE_SMTP_CA_FILE": path, "LEADCAPTURE_IMAP_CA_FILE": path}
+    read = load(good | IMAP | files)
+    assert read.imap is not None
+    assert (read.relay.ca_file, read.imap.ca_file) == (path, path)
 
 
 def url_safe(random_bytes: Callable[[int], bytes]) -> str:
