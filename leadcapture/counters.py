@@ -8,7 +8,11 @@ from urllib.parse import urlsplit
 
 from limits.storage import Storage
 
+from leadcapture.kept_file import make_private
+
 SCHEME = "leadcapture-file"
+# What keeps from counting although all was asked rightly: the disk, or the file.
+FAILURES = (sqlite3.Error, OSError)
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS counter (key TEXT PRIMARY KEY, count INTEGER, expires_at REAL)"
 )
@@ -85,6 +89,7 @@ class FileCounters(Storage):
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._own, "connection", None)
         if connection is None:
+            make_private(Path(self._path))
             connection = sqlite3.connect(self._path, timeout=5, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = OFF")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from flask_sqlalchemy import SQLAlchemy
@@ -27,6 +28,8 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
+
+from leadcapture.kept_file import make_private
 
 BUSY_TIMEOUT_MS = 15_000
 PING_AFTER_SECONDS = 1.0
@@ -98,6 +101,8 @@ class TurnTaking(sqlite3.Connection):
     _turns: ClassVar[dict[str, threading.Lock]] = {}
 
     def __init__(self, database: str, *args: Any, **options: Any) -> None:
+        if not database.startswith((":", "file:")):
+            make_private(Path(database))
         super().__init__(database, *args, **options)
         self._turn = self._turns.setdefault(database, threading.Lock())
         self._has_turn = False

@@ -1,9 +1,9 @@
-"""A small file that is written as a whole: a crash or a full disk leaves no half of it."""
+"""Files for us alone: small ones that are written whole or not at all, and new databases."""
 
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -31,6 +31,16 @@ def create_file(path: Path, words: str) -> bool:
     finally:
         os.close(folder)
     return True
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file that we alone can read, where none is; an existing one stays as it is.
+
+    SQLite makes its files for everybody to read, and gives those beside a database its mode.
+    Where we may not make one, whoever opens it is told.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 @contextmanager

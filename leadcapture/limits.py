@@ -9,7 +9,7 @@ from flask import Flask, current_app, request
 from limits import RateLimitItem, parse_many
 from limits.strategies import FixedWindowRateLimiter
 
-from leadcapture.counters import FileCounters, storage_uri
+from leadcapture.counters import FAILURES, FileCounters, storage_uri
 from leadcapture.errors import log_failure
 from leadcapture.web import settings
 
@@ -35,13 +35,15 @@ def seconds_to_wait(what: str, limits: str, whose: str = "") -> int:
     """
     limiter: FixedWindowRateLimiter = current_app.extensions[_KEY]
     whose = whose or client_network()
+    items = _items(limits)
     try:
-        for item in _items(limits):
+        for item in items:
             if not limiter.hit(item, what, whose):
                 ends_at = limiter.get_window_stats(item, what, whose).reset_time
                 return max(1, math.ceil(ends_at - time.time()))
-    except Exception as failure:
-        # A counter that fails must not keep a patient out.
+    except FAILURES as failure:
+        # A counter that fails must not keep a patient out. Whatever else fails is a fault of
+        # ours: a limit that nobody can read would be none.
         log_failure(failure)
     return 0
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,6 +116,9 @@ def _load(manifest: Manifest, part: Path, url: str) -> None:
     with part.open("rb") as source, archive.private_file(fresh) as copy:
         while chunk := source.read(1 << 20):
             copy.write(chunk)
+    if target.exists():
+        # An empty one, whose mode is whose choice it was.
+        fresh.chmod(stat.S_IMODE(target.stat().st_mode))
     fresh.replace(target)
     archive.sync_folder(target.parent)
 

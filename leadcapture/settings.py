@@ -1,7 +1,5 @@
 """The settings: one frozen object from ``LEADCAPTURE_*``; the only reader of the environment."""
 
-import base64
-import binascii
 import os
 import re
 from collections.abc import Mapping
@@ -12,17 +10,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
+from leadcapture import secret_keys
+from leadcapture.secret_keys import SigningKey
 from leadcapture.variables import Reader
 
 SmtpSecurity = Literal["starttls", "tls", "none"]
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_WEAK = ("secret", "changeme", "password", "dev", "default", "example")
 
 
 class SettingsError(Exception):
@@ -68,7 +62,7 @@ class Dkim:
 
     domain: str
     selector: str
-    key: RSAPrivateKey | Ed25519PrivateKey = field(repr=False)
+    key: SigningKey = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -140,6 +134,11 @@ class Settings:
         return self.public_url.startswith("https://")
 
     @property
+    def keeps_mail(self) -> bool:
+        """True where all mail goes to the mailbox that `up` runs, and to nobody."""
+        return self.mailbox_dir is not None and self.relay.host in _LOOPBACK
+
+    @property
     def mail_domain(self) -> str:
         """The domain of our Message-IDs and our HELO: the sender's, which no visitor chooses."""
         return self.mail_from.rpartition("@")[2]
@@ -159,6 +158,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     data_dir = Path(given.get("LEADCAPTURE_DATA_DIR", "leadcapture-data")).absolute()
     reader.add_file(data_dir / SECRETS_FILE)
     settings = _read(reader, data_dir)
+    if not settings.keeps_mail:
+        _refuse_demo(reader, settings)
     if reader.problems:
         raise SettingsError(reader.problems)
     return settings
@@ -173,10 +174,10 @@ def _read(reader: Reader, data_dir: Path) -> Settings:
         data_dir=data_dir,
         database_url=_read_database_url(reader, data_dir),
         public_url=_read_public_url(reader),
-        secret_key=_read_secret(reader),
+        secret_key=secret_keys.read_secret(reader, "SECRET_KEY"),
         secret_key_fallbacks=tuple(reader.text("SECRET_KEY_FALLBACKS").split()),
-        seal_keys=_read_seal_keys(reader),
-        hash_key=_read_key(reader, "HASH_KEY", reader.text("HASH_KEY")),
+        seal_keys=secret_keys.read_seal_keys(reader, "SEAL_KEYS"),
+        hash_key=secret_keys.read_key(reader, "HASH_KEY", reader.text("HASH_KEY")),
         relay=_read_relay(reader),
         mail_from=_read_address(reader, "MAIL_FROM", clinic.email),
         reply_to=_read_address(reader, "REPLY_TO", clinic.email),
@@ -190,23 +191,40 @@ def _read(reader: Reader, data_dir: Path) -> Settings:
         trusted_proxies=reader.number("TRUSTED_PROXIES", 0, 0, 5),
         dns_check=reader.flag("DNS_CHECK", True),
         form_min_seconds=float(reader.number("FORM_MIN_SECONDS", 3, 0, 60)),
-        form_limit=reader.text("FORM_LIMIT", Settings.form_limit),
-        sign_in_limit=reader.text("SIGN_IN_LIMIT", Settings.sign_in_limit),
+        form_limit=reader.limits("FORM_LIMIT", Settings.form_limit),
+        sign_in_limit=reader.limits("SIGN_IN_LIMIT", Settings.sign_in_limit),
         # 0: no session ends by itself. The warning comes three minutes before.
         staff_idle_minutes=reader.number("STAFF_IDLE_MINUTES", Settings.staff_idle_minutes, 0, 720),
         packet_link_days=reader.number("PACKET_LINK_DAYS", 30, 1, 365),
         domain_pace=reader.number("DOMAIN_PACE", Settings.domain_pace, 0, 100_000),
         relay_pace=reader.number("RELAY_PACE", Settings.relay_pace, 0, 100_000),
         dispatch_threads=reader.number("DISPATCH_THREADS", Settings.dispatch_threads, 1, 16),
-        metrics_token=_read_metrics_token(reader),
+        metrics_token=secret_keys.read_token(reader, "METRICS_TOKEN"),
     )
 
 
-def _read_metrics_token(reader: Reader) -> str:
-    token = reader.text("METRICS_TOKEN")
-    if token and len(token) < 20:
-        reader.wrong("METRICS_TOKEN", "must be 20 or more random characters")
-    return token
+def _refuse_demo(reader: Reader, settings: Settings) -> None:
+    """Name all by which patients or staff would still meet the demo's clinic."""
+    clinic = settings.clinic
+    for name, address in (
+        ("MAIL_FROM", settings.mail_from),
+        ("REPLY_TO", settings.reply_to),
+        ("STAFF_ALERTS_TO", settings.staff_alerts_to),
+        ("CLINIC_EMAIL", clinic.email),
+    ):
+        # Also where it is written out: nobody has a mailbox there.
+        if address == Clinic.email:
+            reader.wrong(name, f"must be your own where mail leaves: {address} is the demo's")
+    for name, words in (
+        ("CLINIC_NAME", clinic.name),
+        ("CLINIC_PHONE", clinic.phone),
+        ("CLINIC_PHONE_E164", clinic.phone_href.removeprefix("tel:")),
+        ("CLINIC_ADDRESS", clinic.postal_address),
+    ):
+        if not words:
+            reader.wrong(name, "must not be empty where mail leaves")
+        elif not reader.is_given(name):
+            reader.wrong(name, f"must be your own where mail leaves: {words} is the demo's")
 
 
 def _read_clinic(reader: Reader) -> Clinic:
@@ -255,34 +273,6 @@ def _read_public_url(reader: Reader) -> str:
     return url
 
 
-def _read_secret(reader: Reader) -> str:
-    key = reader.text("SECRET_KEY")
-    if len(key) < 32 or any(word in key.lower() for word in _WEAK):
-        reader.wrong("SECRET_KEY", "must be 32 or more random characters")
-    return key
-
-
-def _read_key(reader: Reader, name: str, value: str) -> bytes:
-    try:
-        key = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if len(key) != 32:
-        reader.wrong(name, "must be 32 random bytes in base64")
-    return key
-
-
-def _read_seal_keys(reader: Reader) -> dict[str, bytes]:
-    keys = {}
-    for part in reader.text("SEAL_KEYS").split(","):
-        name, _, value = part.strip().partition(":")
-        if not re.fullmatch(r"[a-z0-9]{4}", name):
-            reader.wrong("SEAL_KEYS", "must be id:key pairs, the id of 4 letters or digits")
-            return {"none": b""}
-        keys[name] = _read_key(reader, "SEAL_KEYS", value)
-    return keys
-
-
 def _read_address(reader: Reader, name: str, default: str) -> str:
     address = reader.text(name, default)
     if not re.fullmatch(r"[!-?A-~]+@[A-Za-z0-9.-]+", address):
@@ -308,7 +298,7 @@ def _read_relay(reader: Reader) -> Relay:
         security=security,  # type: ignore[arg-type]
         user=user,
         password=password,
-        ca_file=reader.text("SMTP_CA_FILE"),
+        ca_file=reader.certificates("SMTP_CA_FILE"),
     )
 
 
@@ -341,16 +331,8 @@ def _read_dkim(reader: Reader) -> Dkim | None:
     for name, value in (("DKIM_DOMAIN", domain), ("DKIM_SELECTOR", selector)):
         if not re.fullmatch(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*", value):
             reader.wrong(name, "must be a name as the DNS has them")
-    try:
-        key = load_pem_private_key(pem.encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        key = None
-    if isinstance(key, Ed25519PrivateKey) or (
-        isinstance(key, RSAPrivateKey) and key.key_size >= 2048
-    ):
-        return Dkim(domain, selector, key)
-    reader.wrong("DKIM_KEY_FILE", "must hold an RSA key of 2048 bits or more, or Ed25519, in PEM")
-    return None
+    key = secret_keys.read_signing_key(reader, "DKIM_KEY_FILE", pem)
+    return Dkim(domain, selector, key) if key is not None else None
 
 
 def _read_imap(reader: Reader) -> Imap | None:
@@ -376,5 +358,5 @@ def _read_imap(reader: Reader) -> Imap | None:
         security=security,  # type: ignore[arg-type]
         folder=reader.text("IMAP_FOLDER", Imap.folder),
         authserv_id=authserv_id,
-        ca_file=reader.text("IMAP_CA_FILE"),
+        ca_file=reader.certificates("IMAP_CA_FILE"),
     )

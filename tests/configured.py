@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from leadcapture.settings import Relay, Settings
+from leadcapture.settings import Clinic, Relay, Settings
 from tests.people import test_keys
+
+CLINIC = Clinic(email="hello@clinic.example")
 
 
 def make_settings(
@@ -21,6 +23,7 @@ def make_settings(
         mail_from="hello@clinic.example",
         reply_to="hello@clinic.example",
         staff_alerts_to="desk@clinic.example",
+        clinic=CLINIC,
         dns_check=False,
         form_min_seconds=0.0,
         form_limit="10000 per minute",

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.configured import CLINIC
 from tests.people import test_keys
 from tests.waiting import until
 
@@ -61,6 +62,11 @@ def service_environ(
         "MAIL_FROM": "hello@clinic.example",
         "REPLY_TO": "hello@clinic.example",
         "STAFF_ALERTS_TO": "desk@clinic.example",
+        "CLINIC_NAME": CLINIC.name,
+        "CLINIC_PHONE": CLINIC.phone,
+        "CLINIC_PHONE_E164": CLINIC.phone_href.removeprefix("tel:"),
+        "CLINIC_EMAIL": CLINIC.email,
+        "CLINIC_ADDRESS": CLINIC.postal_address,
         "DNS_CHECK": "no",
         "FORM_MIN_SECONDS": "0",
         "FORM_LIMIT": "1000000 per minute",

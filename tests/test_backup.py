@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, make_url, select
 from sqlalchemy.orm import Session
 
 from leadcapture.archive import BackupRefused, read_manifest
@@ -198,6 +198,22 @@ def test_without_the_client_programs_it_says_what_to_install(
     with pytest.raises(BackupRefused, match="postgresql-client"):
         take_backup(filled, NOW)
     assert list((filled.data_dir / "backups").iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [None, 0o640])
+def test_what_is_restored_is_for_us_alone_unless_an_empty_file_says_otherwise(
+    filled: Settings, another_url: str, database_kind: str, mode: int | None
+) -> None:
+    """OP-04."""
+    path, _ = take_backup(filled, NOW)
+    assert path.stat().st_mode & 0o777 == 0o600
+    target = Path(make_url(another_url).database or "")
+    if database_kind == "sqlite" and mode is not None:
+        target.touch()
+        target.chmod(mode)
+    restore_into(filled, path, another_url, NOW)
+    if database_kind == "sqlite":
+        assert target.stat().st_mode & 0o777 == (mode or 0o600)
 
 
 def test_the_commands_take_a_backup_and_prove_it(filled: Settings, tmp_path: Path) -> None:

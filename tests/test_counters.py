@@ -4,10 +4,14 @@ import multiprocessing
 import time
 from pathlib import Path
 
+import pytest
+from flask import Flask
 from limits import parse
 from limits.strategies import FixedWindowRateLimiter
 
 from leadcapture.counters import FileCounters, storage_uri
+from leadcapture.limits import seconds_to_wait
+from leadcapture.settings import Settings
 
 TEN = parse("10 per hour")
 
@@ -42,3 +46,19 @@ def test_a_window_that_ended_counts_anew(tmp_path: Path) -> None:
     assert counters.check()
     counters.incr("other", 60)
     assert counters.reset() == 2
+
+
+def test_the_counts_are_readable_by_us_alone(tmp_path: Path) -> None:
+    """Visitors' addresses stand in them."""
+    tmp_path.chmod(0o755)
+    FileCounters(storage_uri(tmp_path)).incr("203.0.113.7", 60)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_only_a_store_that_fails_lets_everybody_in(app: Flask, settings: Settings) -> None:
+    """A patient is not kept out by a broken file; a limit that is none is a fault of ours."""
+    with app.test_request_context():
+        with pytest.raises(ValueError, match="lots"):
+            seconds_to_wait("form", "lots")
+        (settings.data_dir / "limits.sqlite3").write_bytes(b"this is no database " * 100)
+        assert [seconds_to_wait("form", "1 per hour") for _ in range(3)] == [0, 0, 0]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select, text
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 
 from leadcapture import integrity
@@ -244,3 +244,34 @@ def test_whoever_meets_a_dead_connection_past_sqlalchemy_may_ask_once_more(
 def test_the_driver_here_is_new_enough() -> None:
     """RETURNING and upserts need SQLite 3.35."""
     assert sqlite3.sqlite_version_info >= (3, 35)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
+def test_a_file_that_we_make_is_readable_by_us_alone_in_an_open_folder_too(tmp_path: Path) -> None:
+    """OP-04: patients' names stand in it, and in what SQLite keeps beside it."""
+    tmp_path.chmod(0o755)
+    engine = open_engine(f"sqlite:///{tmp_path / 'made.sqlite3'}")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE patient (name TEXT)"))
+        beside = {"made.sqlite3", "made.sqlite3-wal", "made.sqlite3-shm"}
+        assert modes(tmp_path) == dict.fromkeys(beside, 0o600)
+    engine.dispose()
+
+
+def test_a_file_that_an_operator_made_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "made.sqlite3").touch()
+    (tmp_path / "made.sqlite3").chmod(0o640)
+    engine = open_engine(f"sqlite:///{tmp_path / 'made.sqlite3'}")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE patient (name TEXT)"))
+        assert set(modes(tmp_path).values()) == {0o640}
+    engine.dispose()
+
+
+def test_where_no_file_can_be_made_sqlite_says_so(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'nowhere' / 'made.sqlite3'}")
+    with pytest.raises(OperationalError, match="unable to open"), engine.connect():
+        pass

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+from leadcapture import migrate
 from leadcapture.backup import take_backup
 from leadcapture.database import database_now, open_engine
 from leadcapture.doctor import examine, machine, mailbox, make_resolver, relay, sender, stored
@@ -27,6 +28,7 @@ from leadcapture.outbox.queue import new_ref
 from leadcapture.settings import Dkim, Imap, Relay, Settings
 from tests.certificates import make_certificate
 from tests.clock import TUESDAY_MORNING
+from tests.configured import make_settings
 from tests.name_server import NameServer, open_name_server
 from tests.post_office import PostOffice, open_post_office
 from tests.served import free_port, service_environ
@@ -388,6 +390,16 @@ def test_services_that_are_believed_by_their_address_alone_are_named(
     told = found(stored.examine(alone, NOW), "calling services")
     assert told.verdict is Verdict.ATTENTION and "IMAP_AUTHSERV_ID" in told.mend
     assert found(stored.examine(named, NOW), "calling services").verdict is Verdict.OK
+
+
+def test_what_was_just_made_in_an_open_folder_is_in_order(tmp_path: Path) -> None:
+    """OP-03: the folder was there before us."""
+    folder = tmp_path / "open"
+    folder.mkdir(mode=0o755)
+    made = make_settings(folder, f"sqlite:///{folder / 'made.sqlite3'}")
+    migrate.upgrade(made)
+    told = found(machine.examine(made, NOW), "file modes")
+    assert told.verdict is Verdict.OK, told
 
 
 def test_files_that_others_can_read_are_named(settings: Settings) -> None:

@@ -31,8 +31,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("models",),
     ("integrity", "prepared", "remembered"),
     ("database",),
-    ("settings", "vault", "counters", "kept_file"),
-    ("variables",),
+    ("settings", "vault", "counters"),
+    ("secret_keys",),
+    ("variables", "kept_file"),
 )
 # Between rooms of one floor, each with its reason.
 ASIDE = {

@@ -54,6 +54,28 @@ def test_up_ends_a_scheduler_that_is_alive_and_silent_and_starts_another(tmp_pat
         log.close()
 
 
+def test_up_with_a_relay_does_not_start_as_the_demo_clinic(tmp_path: Path) -> None:
+    """OP-03: there it would write to patients in the name of a clinic that is none."""
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith("LEADCAPTURE_")
+    } | {
+        "LEADCAPTURE_DATA_DIR": str(tmp_path / "data"),
+        "LEADCAPTURE_SMTP_HOST": "127.0.0.1",
+        "LEADCAPTURE_SMTP_SECURITY": "none",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "leadcapture", "up", "--port", str(free_port())],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 2
+    for name in ("MAIL_FROM", "STAFF_ALERTS_TO", "CLINIC_NAME", "CLINIC_PHONE", "CLINIC_ADDRESS"):
+        assert f"LEADCAPTURE_{name}:" in ended.stderr
+    assert not (tmp_path / "data" / "leadcapture.sqlite3").exists()
+
+
 def scheduler_of(pid: int) -> psutil.Process | None:
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in psutil.Process(pid).children():
