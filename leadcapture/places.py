@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from functools import cache
+from importlib import resources
+from unicodedata import normalize
 from zoneinfo import available_timezones
 
 from babel import Locale
@@ -13,6 +15,8 @@ _OTHERS = (
     *("EC", "ES", "FR", "GB", "GT", "HN", "IE", "IL", "IT", "JM", "JP", "NI", "NL", "NO", "NZ"),
     *("PA", "PE", "PR", "PT", "PY", "SE", "SV", "TT", "UY", "VE"),
 )
+# People live there and have numbers of its own, but it is not in ISO 3166.
+_KOSOVO = "XK"
 ELSEWHERE = "ZZ"
 
 
@@ -25,6 +29,21 @@ def countries(language: str) -> list[tuple[str, str]]:
 def _named_countries(language: str) -> list[tuple[str, str]]:
     names = Locale.parse(language).territories
     others = sorted(_OTHERS, key=lambda code: names[code].replace("É", "E"))
+    return [(code, names[code]) for code in (*_FIRST, *others)]
+
+
+@cache
+def every_country(language: str) -> list[tuple[str, str]]:
+    """(ISO 3166 code, name) of all countries, the nearest first, then by name.
+
+    The locale's own list has the Eurozone and the like among them.
+    """
+    table = resources.files("tzdata").joinpath("zoneinfo/iso3166.tab").read_text("utf-8")
+    lines = [line for line in table.splitlines() if line and not line.startswith("#")]
+    names = Locale.parse(language).territories
+    codes = {_KOSOVO, *(line.partition("\t")[0] for line in lines)} - {*_FIRST}
+    # By their plain letters, so that Åland stands at A and not after Z.
+    others = sorted(codes, key=lambda code: normalize("NFD", names[code]).encode("ascii", "ignore"))
     return [(code, names[code]) for code in (*_FIRST, *others)]
 
 

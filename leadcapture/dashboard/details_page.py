@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from babel import Locale
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale, gettext
@@ -111,7 +110,7 @@ def _is_offered(name: str, word: str) -> bool:
         case "language":
             return word in web.LANGUAGES
         case "country":
-            return word in ("", *_territories())
+            return word in ("", *dict(_countries()))
         case "time_zone":
             return places.is_zone(word)
         case "contact_by":
@@ -147,19 +146,8 @@ def _whose(holder: Lead, lead: Lead) -> str:
     return str(gettext("%(name)s has this address already.", name=holder.full_name))
 
 
-def _territories() -> Mapping[str, str]:
-    """Every country by its code of two letters (ISO 3166), in the reader's language."""
-    found = (get_locale() or Locale("en")).territories
-    return {code: name for code, name in found.items() if len(code) == 2 and code.isalpha()}
-
-
-def _countries(chosen: str) -> list[tuple[str, str]]:
-    nearest = places.countries(str(get_locale() or "en"))[:-1]
-    known = {code for code, _name in nearest}
-    others = sorted(
-        (pair for pair in _territories().items() if pair[0] not in known), key=lambda pair: pair[1]
-    )
-    listed = [*nearest, *others]
+def _countries(chosen: str = "") -> list[tuple[str, str]]:
+    listed = places.every_country(str(get_locale() or "en"))
     return listed if chosen in ("", *dict(listed)) else [*listed, (chosen, chosen)]
 
 

@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 from zoneinfo import ZoneInfo
 
-from babel import Locale
 from flask import url_for
 from flask_babel import get_locale, gettext, lazy_gettext
 from sqlalchemy import select
 from sqlalchemy.orm import lazyload
 
-from leadcapture import web
+from leadcapture import places, web
 from leadcapture.accounts.access import me
 from leadcapture.dashboard import words
 from leadcapture.dashboard.names import country_name, language_name
@@ -108,7 +106,7 @@ def choices(asks: Asker) -> Choices:
         tags.list_tags(db.session()),
         named | ways,
         {code: language_name(code) for code in web.LANGUAGES},
-        _countries(str(get_locale() or "en")),
+        places.every_country(str(get_locale() or "en")),
     )
 
 
@@ -165,10 +163,3 @@ def _owner_name(word: str, offered: Choices) -> str:
 def _tag_name(ref: str) -> str:
     tag = tags.find_tag(db.session(), ref)
     return tag.name if tag else str(gettext("one that is gone"))
-
-
-@cache
-def _countries(locale: str) -> Sequence[tuple[str, str]]:
-    territories = Locale.parse(locale).territories
-    named = [(code, str(name)) for code, name in territories.items() if len(code) == 2]
-    return sorted((pair for pair in named if pair[0].isalpha()), key=lambda pair: pair[1])

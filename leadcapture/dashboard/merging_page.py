@@ -16,7 +16,7 @@ from leadcapture.dashboard.answers import Answers, open_answers
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.times import exact
 from leadcapture.database import db
-from leadcapture.leads import changes, duplicates, merging, tags
+from leadcapture.leads import changes, duplicates, letters_ahead, merging, tags
 from leadcapture.leads.merge_choices import CHOICES, differing, likely_choices
 from leadcapture.models import (
     Consent,
@@ -274,6 +274,7 @@ def _show(
         this=this,
         that=that,
         sides=_sides(this, that),
+        is_ahead=letters_ahead.is_ahead,
         choice=choice,
         differing=differing(this, that),
         now=web.now(),

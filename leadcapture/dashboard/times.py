@@ -116,7 +116,14 @@ def clock(at: datetime, zone: str) -> str:
 
 
 def day_and_time(at: datetime) -> str:
-    """A day of this week and the time, on the clinic's clock: ``Mon 09:30``."""
+    """The day and time on the clinic's clock: ``Mon 09:30``; far off ``Mon 9 Mar 09:30``."""
+    # A week from today has the same name as today.
+    is_near = abs(day(at) - day(_reader().now)) < timedelta(weeks=1)
+    return weekday_and_time(at) if is_near else _written(at, _reader().zone, "EEE d MMM HH:mm")
+
+
+def weekday_and_time(at: datetime) -> str:
+    """A day of any week and the time, on the clinic's clock: ``Mon 09:30``."""
     return _written(at, _reader().zone, "EEE HH:mm")
 
 
@@ -147,12 +154,14 @@ def place(zone: str) -> str:
 
 
 def both_clocks(zone: str) -> Markup:
-    """What the clocks say now: the patient's, then the clinic's where it differs."""
+    """What the clocks say now: the patient's, then the clinic's, or that both say the same."""
     here, now = _reader().zone, _reader().now
     clinics = _CLOCK % (clock(now, here), place(here))
-    if clock(now, zone) == clock(now, here):
+    if _zone(zone) == _zone(here):
         return clinics
-    return _BOTH_CLOCKS % (_CLOCK % (clock(now, zone), place(zone)), clinics)
+    is_same = clock(now, zone) == clock(now, here)
+    theirs = _CLOCK % (clock(now, zone), place(zone))
+    return _BOTH_CLOCKS % (theirs, gettext("the same here") if is_same else clinics)
 
 
 def _written(at: datetime, zone: str, pattern: str) -> str:
@@ -238,6 +247,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "clock": clock,
     "day": day,
     "day_and_time": day_and_time,
+    "weekday_and_time": weekday_and_time,
     "day_if_other": day_if_other,
     "place": place,
     "both_clocks": both_clocks,

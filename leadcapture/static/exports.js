@@ -1,5 +1,6 @@
 // While a file is being written, the list is fetched anew every two seconds. Nothing moves under
-// somebody's hands: while a form of the list has the focus or stands open, it waits.
+// somebody's hands: while a form of the list has the focus or stands open, it waits. And a file
+// that comes leaves the page as it is, so what was wrong before is taken away as the form is sent.
 "use strict";
 
 (() => {
@@ -25,6 +26,17 @@
     }
     setTimeout(look, EVERY);
   };
+
+  document.addEventListener("submit", () => {
+    const notice = document.querySelector("[data-wrong]");
+    if (!notice) return;
+    document.title = notice.dataset.title;
+    for (const old of [notice, ...document.querySelectorAll(".field__error")]) old.remove();
+    for (const field of document.querySelectorAll("[aria-invalid]")) {
+      field.removeAttribute("aria-invalid");
+      field.removeAttribute("aria-describedby");
+    }
+  });
 
   setTimeout(look, EVERY);
 })();

@@ -40,7 +40,21 @@
       })),
   });
 
-  const axes = (labels, unit) => {
+  // A number of minutes as the tables say it: 45 min, 2 hr 5 min, 76 hr.
+  const lengthOf = (number, { minutes, hours }) => {
+    const whole = Math.floor(number / 60);
+    const told = whole ? [hours.replace("{}", whole)] : [];
+    if (number % 60 || !whole) told.push(minutes.replace("{}", number % 60));
+    return told.join(" ");
+  };
+
+  const axes = (labels, units, most) => {
+    // From two hours on, each line of the chart is a full hour.
+    const isLong = units.minutes && most >= 120;
+    const say = (value) => {
+      if (!units.minutes || !value) return value;
+      return isLong ? lengthOf(value, units) : units.minutes.replace("{}", value);
+    };
     const shared = {
       stroke: token("--muted"),
       font: `12px ${token("--sans")}`,
@@ -56,11 +70,13 @@
       },
       {
         ...shared,
-        // "1000 min" must stand there whole: without its first digit it would say something else.
-        size: unit ? 76 : 56,
+        // "1000 hr" must stand there whole: without its first digit it would say something else.
+        size: units.minutes ? 76 : 56,
         grid: { stroke: token("--hair"), width: 1 },
-        incrs: [1, 2, 5, 10, 20, 30, 60, 120, 240, 480, 1000, 2000, 5000, 10000, 20000, 50000],
-        values: (_, splits) => splits.map((value) => (unit && value ? `${value} ${unit}` : value)),
+        incrs: isLong
+          ? [60, 120, 240, 480, 720, 1440, 2880, 7200, 14400, 28800]
+          : [1, 2, 5, 10, 20, 30, 60, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000],
+        values: (_, splits) => splits.map(say),
       },
     ];
   };
@@ -72,10 +88,10 @@
     },
   };
 
-  const said = (values, unit) => (_plot, _raw, _series, at) => {
+  const said = (values, units) => (_plot, _raw, _series, at) => {
     if (at === null || at === undefined) return "";
     const value = values[at];
-    return value === null ? "–" : unit ? `${value} ${unit}` : value;
+    return value === null ? "–" : units.minutes ? lengthOf(value, units) : value;
   };
 
   // Each series stands on those before it; the highest is drawn first, behind the others.
@@ -90,13 +106,13 @@
         points: { show: false },
         fill: (plot) => plot.ctx.createPattern(canvas, "repeat"),
         marker: `url(${canvas.toDataURL()})`,
-        value: said(columns[number], ""),
+        value: said(columns[number], {}),
       };
     });
     return { tops: tops.reverse(), series: series.reverse() };
   };
 
-  const responses = ({ names, columns }, unit) => {
+  const responses = ({ names, columns }, units) => {
     // Of the table's columns: median and 90 %.
     const [, median, most] = columns;
     const canvas = tile(0);
@@ -110,7 +126,7 @@
           points: { show: false },
           fill: (plot) => plot.ctx.createPattern(canvas, "repeat"),
           marker: `url(${canvas.toDataURL()})`,
-          value: said(median, unit),
+          value: said(median, units),
         },
         {
           label: names[2],
@@ -119,7 +135,7 @@
           dash: [6, 4],
           points: { show: true, size: 7, stroke: ink, fill: token("--panel") },
           marker: ink,
-          value: said(most, unit),
+          value: said(most, units),
         },
       ],
     };
@@ -128,8 +144,8 @@
   const draw = (box) => {
     const table = document.querySelector(`[data-series="${box.dataset.plot}"]`);
     const told = read(table);
-    const unit = box.dataset.unit ?? "";
-    const { tops, series } = box.dataset.kind === "stack" ? stack(told) : responses(told, unit);
+    const units = box.dataset;
+    const { tops, series } = units.kind === "stack" ? stack(told) : responses(told, units);
     const count = told.labels.length;
     const heading = table.tHead.rows[0].cells[0].textContent.trim();
     const said_day = (_plot, _raw, _series, at) => told.labels[at] ?? "";
@@ -142,7 +158,7 @@
         y: { range: (_plot, _least, most) => [0, Math.max(most * 1.05, 1)] },
       },
       series: [{ label: heading, value: said_day }, ...series],
-      axes: axes(told.labels, unit),
+      axes: axes(told.labels, units, Math.max(...tops.flat())),
       legend,
       cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
     }, [told.labels.map((_, at) => at), ...tops], box);
