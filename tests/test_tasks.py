@@ -112,6 +112,41 @@ def test_who_may_not_read_of_health_reads_their_own_tasks_only(
         assert "marzipanitis" not in page.markup
 
 
+def test_who_may_not_read_a_task_does_not_tick_it_off(
+    app: Flask, session: Session, settings: Settings, bea: Visitor, lead: Lead, ana: Staff
+) -> None:
+    """Their own, and a call back, which says nothing of health, they do as everybody does."""
+    with app.app_context():
+        desk = a_staff_member(session, "front_desk", name="Luz Rojas")
+    write_task(bea, lead, ana)
+    write_task(bea, lead, desk, text="Send the map")
+    tasks.add_call_back(
+        session, lead, ana.id, TUESDAY_MORNING + timedelta(hours=25), TUESDAY_MORNING
+    )
+    luz = enter(app, session, settings, desk)
+    own, call, theirs = sorted(
+        session.scalars(select(Task)), key=lambda task: (task.owner_id != desk.id, task.kind)
+    )
+    assert (call.kind, theirs.kind, theirs.owner_id) == ("call_back", "todo", ana.id)
+    token = luz.page("/desk/").form("/sign-out")["csrf_token"][0]
+    for path in ("/desk/", f"/desk/leads/{lead.ref}"):
+        markup = luz.page(path).markup
+        for act in ("completion", "snooze"):
+            assert f"/tasks/{theirs.ref}/{act}" not in markup
+            for task in (own, call):
+                assert f"/tasks/{task.ref}/{act}" in markup
+    typed = {"csrf_token": token, "until": "tomorrow"}
+    for act in ("completion", "snooze", "reopening"):
+        assert luz.post(f"/desk/tasks/{theirs.ref}/{act}", data=typed).status_code == 403
+        for task in (own, call):
+            assert luz.post(f"/desk/tasks/{task.ref}/{act}", data=typed).status_code == 303
+    assert theirs.done_at is None
+    assert theirs.due_at == TUESDAY_MORNING + timedelta(hours=25)
+    # What is done already is not taken back by them either, nor offered to be.
+    bea.send(bea.page("/desk/"), f"/tasks/{theirs.ref}/completion")
+    assert f"/tasks/{theirs.ref}/" not in luz.page(f"/desk/leads/{lead.ref}").markup
+
+
 def test_the_owner_is_reminded_once_for_each_time_without_name_or_task(
     bea: Visitor,
     session: Session,

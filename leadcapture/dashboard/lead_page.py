@@ -12,7 +12,7 @@ from sqlalchemy.orm import joinedload
 from leadcapture import web
 from leadcapture.accounts.access import EVERYONE, may_decide, me, staff_only
 from leadcapture.dashboard import on_record
-from leadcapture.dashboard.answers import Answers, open_answers, open_note, open_task
+from leadcapture.dashboard.answers import Answers, may_read_task, open_answers, open_note, open_task
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.bulk_acts import done as done_last
 from leadcapture.dashboard.merging_page import just_told_apart
@@ -123,6 +123,7 @@ def show_lead(lead: Lead, problem: Problem | None = None) -> ResponseReturnValue
         may_decide=may_decide(),
         may_merge=may_decide() and lead.status is not LeadStatus.HELD,
         open_task=open_task,
+        may_read_task=may_read_task,
         longest_task=tasks.LONGEST_TEXT,
         owners=owners,
         absent=absent,

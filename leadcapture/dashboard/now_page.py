@@ -14,7 +14,7 @@ from sqlalchemy import select
 from leadcapture import web
 from leadcapture.accounts.access import EVERYONE, may_decide, may_read_health, me, staff_only
 from leadcapture.dashboard import words
-from leadcapture.dashboard.answers import open_answers, open_task
+from leadcapture.dashboard.answers import may_read_task, open_answers, open_task
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.inbound_page import mails_of
 from leadcapture.dashboard.lead_page import find_lead
@@ -84,6 +84,7 @@ def now() -> ResponseReturnValue:
         later=[task for task in tasks if task.due_at >= midnight],
         mails=mails_of(tasks),
         open_task=open_task,
+        may_read_task=may_read_task,
         absent=absent,
         mentions=mentions.unopened(db.session(), me().id),
         standing_since=web.probe().standing_since(at),

@@ -11,6 +11,7 @@ from sqlalchemy.orm import lazyload
 
 from leadcapture import web
 from leadcapture.accounts.access import EVERYONE, me, staff_only
+from leadcapture.dashboard.answers import may_read_task
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.lead_page import Problem, find_lead, show_lead
 from leadcapture.dashboard.times import day, exact, full_day
@@ -132,9 +133,12 @@ def _kept(owner: Staff, due_at: datetime) -> str:
 
 
 def _find(ref: str) -> Task:
+    """The task; 403 for whoever may not read what they would tick off."""
     task = db.session.scalar(select(Task).where(Task.ref == ref))
     if task is None:
         abort(404)
+    if not may_read_task(task):
+        abort(403)
     return task
 
 

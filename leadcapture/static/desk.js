@@ -93,9 +93,14 @@
     if (heldBack) told.textContent = offer;
   };
 
+  // What was asked or refused stands until it is answered; see unsent.js.
+  const isAsked = () => Boolean(main.querySelector("#problem"));
+
   const fetchAnew = async (force) => {
-    const response = await ask(location.href, "text/html");
-    if (isOver) return;
+    const address = location.href;
+    const response = await ask(address, "text/html");
+    // Meanwhile an act may have been answered here: what was asked before it is older.
+    if (isOver || isAsked() || location.href !== address) return;
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const newer = page.querySelector("main[data-changes]");
     if (!newer) return;
@@ -118,7 +123,7 @@
     }
     const isOld = clocks && Date.now() - fetchedAt > MINUTE_MS;
     const isFree = isHolding && !mergeTree.isInUse(main);
-    if (!isOver && (isBehind || isOld || isFree)) await fetchAnew(false);
+    if (!isOver && !isAsked() && (isBehind || isOld || isFree)) await fetchAnew(false);
   };
 
   const run = async () => {
