@@ -95,7 +95,11 @@ def test_side_by_side_a_cancelled_letter_says_when_it_was_cancelled(
     one, other = a_lead(session), a_lead(session)
     in_weeks = TUESDAY_MORNING + timedelta(days=24)
     two_hours_ago = TUESDAY_MORNING - timedelta(hours=2)
-    ended: dict[str, Any] = {"state": MessageState.CANCELLED, "state_at": two_hours_ago, "reason": "contacted"}
+    ended: dict[str, Any] = {
+        "state": MessageState.CANCELLED,
+        "state_at": two_hours_ago,
+        "reason": "contacted",
+    }
     a_message(session, one, step="day-24", due_at=in_weeks, **ended)
     page = f"/desk/leads/{one.ref}/merging/{other.ref}"
     text = rosa.page(page).main_text
