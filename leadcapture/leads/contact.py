@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from leadcapture.leads import mentions, pipeline, timeline
-from leadcapture.models import Lead, LeadStatus, Staff
+from leadcapture.models import Lead, LeadStatus
 from leadcapture.outbox import stops
 from leadcapture.outbox.holding import hold_leads
 from leadcapture.vault import Vault
