@@ -222,6 +222,51 @@ def test_a_mention_is_shown_to_its_colleague_until_they_open_the_lead(
     assert "You are mentioned" not in visitor.page("/desk/").main_text
 
 
+def test_whoever_writes_a_mention_reads_whom_it_does_not_reach(
+    app: Flask, session: Session, settings: Settings, bea: Visitor, lead: Lead, ana: Staff
+) -> None:
+    """The front desk reads no notes (AU-12), and neither somebody who left nor a misspelt name."""
+    with app.app_context():
+        a_staff_member(session, "front_desk", name="Fiona Desk")
+        a_staff_member(session, name="Sofía (demo)", active=False)
+    for note, told in (
+        (
+            "@Ana @Fiona Desk please call",
+            "The note is kept. It is shown to Ana Vargas on their first page. Fiona Desk sees only "
+            "that they are named: their role reads no notes.",
+        ),
+        (
+            "@nobodyxyz and @Sofía (demo), look",
+            "The note is kept. There is no colleague called “nobodyxyz”, “Sofía”.",
+        ),
+        ("Write to janet@example.com, @Bea", "The note is kept."),
+    ):
+        bea.send(bea.page(f"/desk/leads/{lead.ref}"), "/notes", note=note)
+        flashes = bea.page(f"/desk/leads/{lead.ref}").text.partition("The note is kept.")
+        assert f"{flashes[1]}{flashes[2]}".startswith(told)
+        if told == "The note is kept.":
+            assert "no colleague called" not in flashes[2]
+
+
+@pytest.mark.parametrize(
+    ("note", "unknown", "shared"),
+    [
+        ("@nobodyxyz, @Ana and @NobodyXYZ", ["nobodyxyz"], []),
+        ("janet@example.com, x@ana, mail @example.com", [], []),
+        ("@ at 5 @, @@ and @-", [], []),
+        ("@Luz or @José.", [], ["Luz"]),
+        ("@Anabel’s", ["Anabel’s"], []),
+        ("@" + "x" * 400, ["x" * 40], []),
+    ],
+)
+def test_a_name_that_is_nobodys_or_several_peoples_is_noticed(
+    note: str, unknown: list[str], shared: list[str]
+) -> None:
+    everybody = ["Ana Vargas", "José Ruiz", "Luz Rojas", "Luz Solís"]
+    colleagues = [Staff(id=number, name=name) for number, name in enumerate(everybody)]
+    assert mentions.find_nobody(note, colleagues) == (unknown, shared)
+
+
 @pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_the_lead_page_with_all_of_it_is_for_everyone(
     browser: Browser, site: str, app: Flask, session: Session, vault: Vault, ana: Staff, lead: Lead

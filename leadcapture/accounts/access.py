@@ -47,5 +47,10 @@ def may_read_health() -> bool:
     return _has(CARE)
 
 
+def reads_health(colleague: Staff) -> bool:
+    """The same of a colleague."""
+    return any(role.name in CARE for role in colleague.roles)
+
+
 def _has(roles: tuple[RoleName, ...]) -> bool:
     return any(role.name in roles for role in me().roles)

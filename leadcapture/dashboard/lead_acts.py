@@ -88,12 +88,10 @@ def notes(ref: str) -> ResponseReturnValue:
         return show_lead(lead, Problem(gettext("Write the note first."), "note"))
     if len(note) > contact.LONGEST_NOTE:
         return show_lead(lead, _too_long(note, "note"))
-    told = contact.add_note(db.session(), web.vault(), lead, me().id, web.now(), note)
-    names = ", ".join(colleague.name for colleague in told)
+    mentioned = contact.add_note(db.session(), web.vault(), lead, me().id, web.now(), note)
+    told = words.mentioned(mentioned)
     db.session.commit()
-    kept = gettext("The note is kept.")
-    shown = gettext("It is shown to %(names)s on their first page.", names=names) if names else ""
-    flash(f"{kept} {shown}".strip())
+    flash(" ".join([gettext("The note is kept."), *told]))
     return _back(lead)
 
 

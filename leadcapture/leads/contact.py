@@ -1,13 +1,12 @@
 """Contact: what a person of the clinic did with a lead, from a call to a note."""
 
 import enum
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from leadcapture.leads import mentions, pipeline, timeline
-from leadcapture.models import Lead, LeadStatus, Staff
+from leadcapture.models import Lead, LeadStatus
 from leadcapture.outbox import stops
 from leadcapture.outbox.holding import hold_leads
 from leadcapture.vault import Vault
@@ -100,8 +99,8 @@ def _end_wait(session: Session, lead: Lead, reason: str, now: datetime) -> int:
 
 def add_note(
     session: Session, vault: Vault, lead: Lead, actor_id: int, now: datetime, text: str
-) -> Sequence[Staff]:
-    """Add a note; it is sealed, because staff write of health there. Whom it mentions."""
+) -> mentions.Mentioned:
+    """Add a note, sealed, because staff write of health there; whom it mentions, and whom not."""
     ref = timeline.record(
         session, lead.id, "note_added", now, actor_id=actor_id, note=text, vault=vault
     )

@@ -3,8 +3,9 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import Context
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine, insert, select, update
@@ -16,21 +17,41 @@ from leadcapture.models import Mention, Staff, TimelineEntry
 SHOWN = 20
 
 
+# An address has something before its @, and a dot after it.
+_AT = re.compile(r"(?<!\w)@")
+_WORD = re.compile(r"\w[\w'’-]*(?:\.\w+)*")
+_LONGEST_TOLD = 40
+_FAR_ENOUGH = 300
+
+
+@dataclass(frozen=True)
+class Mentioned:
+    """Whom a note mentions, its writer apart; and the first words, as they were typed, of names
+    that no colleague bears (``unknown``) or several (``shared``).
+    """
+
+    colleagues: Sequence[Staff] = ()
+    unknown: Sequence[str] = ()
+    shared: Sequence[str] = ()
+
+
 def mention_colleagues(
     session: Session, entry_ref: str, note: str, actor_id: int, now: datetime
-) -> Sequence[Staff]:
-    """Keep whom the note of this entry mentions, its writer apart; who they are."""
+) -> Mentioned:
+    """Keep whom the note of this entry mentions; whom it does and does not reach."""
     if "@" not in note:
-        return ()
-    colleagues = session.scalars(select(Staff).where(Staff.active).options(lazyload(Staff.roles)))
-    named = [one for one in find_mentioned(note, colleagues.all()) if one.id != actor_id]
+        return Mentioned()
+    colleagues = session.scalars(
+        select(Staff).where(Staff.active).options(lazyload(Staff.roles))
+    ).all()
+    named = [one for one in find_mentioned(note, colleagues) if one.id != actor_id]
     if named:
         entry_id = session.scalars(
             select(TimelineEntry.id).where(TimelineEntry.ref == entry_ref)
         ).one()
         rows = [{"entry_id": entry_id, "staff_id": one.id, "created_at": now} for one in named]
         session.execute(insert(Mention), rows)
-    return named
+    return Mentioned(named, *find_nobody(note, colleagues))
 
 
 def find_mentioned(note: str, colleagues: Sequence[Staff]) -> list[Staff]:
@@ -38,15 +59,20 @@ def find_mentioned(note: str, colleagues: Sequence[Staff]) -> list[Staff]:
 
     A name that two colleagues share names neither; the full name tells two Anas apart.
     """
-    calls: dict[str, Staff] = {}
-    shared = Counter(call for one in colleagues for call in set(_calls(one)))
-    for one in colleagues:
-        calls |= {call: one for call in _calls(one) if shared[call] == 1}
-    # The longest first: "@Ana Vargas" is she, however many Anas there are.
-    known = "|".join(re.escape(call) for call in sorted(shared, key=len, reverse=True))
-    pattern = re.compile(rf"(?<!\w)@({known})(?!\w)") if known else None
-    found = pattern.findall(_folded(note)) if pattern else []
-    return list({calls[call].id: calls[call] for call in found if call in calls}.values())
+    calls = _who_is_called(colleagues)
+    found = (call for call, _ in _names_in(note, calls))
+    return list({one.id: one for call in found if (one := calls.get(call))}.values())
+
+
+def find_nobody(note: str, colleagues: Sequence[Staff]) -> tuple[list[str], list[str]]:
+    """The names after an ``@`` that no colleague bears, and those that several bear, each once."""
+    calls = _who_is_called(colleagues)
+    unknown: dict[str, str] = {}
+    shared: dict[str, str] = {}
+    for call, typed in _names_in(note, calls):
+        if typed and calls.get(call) is None:
+            (shared if call else unknown).setdefault(_folded(typed), typed)
+    return list(unknown.values()), list(shared.values())
 
 
 def unopened(session: Session, staff_id: int) -> Sequence[Mention]:
@@ -97,6 +123,26 @@ def _mine(staff_id: int, lead_id: int) -> tuple[ColumnElement[bool], ...]:
         Mention.opened_at.is_(None),
         Mention.entry_id.in_(of_lead),
     )
+
+
+def _who_is_called(colleagues: Sequence[Staff]) -> dict[str, Staff | None]:
+    """Who is meant by each name there is; None where several are."""
+    shared = Counter(call for one in colleagues for call in set(_calls(one)))
+    return {call: one if shared[call] == 1 else None for one in colleagues for call in _calls(one)}
+
+
+def _names_in(note: str, calls: Mapping[str, Staff | None]) -> Iterator[tuple[str, str]]:
+    """Each name after an ``@``: as `calls` has it, empty where it has none; and its first word."""
+    # The longest first: "@Ana Vargas" is she, however many Anas there are.
+    known = "|".join(re.escape(call) for call in sorted(calls, key=len, reverse=True))
+    pattern = re.compile(rf"({known})(?!\w)") if known else None
+    for at in _AT.finditer(note):
+        # A note of nothing but @ would else be folded as often as it is long.
+        rest = note[at.end() : at.end() + _FAR_ENOUGH]
+        found = pattern.match(_folded(rest)) if pattern else None
+        word = _WORD.match(rest)
+        is_name = word is not None and "." not in word[0]
+        yield found[1] if found else "", word[0][:_LONGEST_TOLD] if word and is_name else ""
 
 
 def _calls(colleague: Staff) -> Iterator[str]:

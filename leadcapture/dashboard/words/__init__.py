@@ -4,6 +4,7 @@ from leadcapture.dashboard.words.details import CHOICE, FIELD, field_value, save
 from leadcapture.dashboard.words.events import happened
 from leadcapture.dashboard.words.exports import EXPORT_COLUMN, EXPORT_STATE
 from leadcapture.dashboard.words.forms import sent_field, sent_value
+from leadcapture.dashboard.words.mentions import mentioned
 from leadcapture.dashboard.words.reasons import HELD_REQUEST, REASON, TASK, alert, why
 from leadcapture.dashboard.words.settings import (
     FORM_PART,
@@ -64,6 +65,7 @@ __all__ = [
     "field_value",
     "happened",
     "letter_name",
+    "mentioned",
     "occasion",
     "of",
     "purpose",
