@@ -18,6 +18,7 @@ def place(
     return Place(database_kind, database_url, engine, tmp_path, office)
 
 
+@pytest.mark.parametrize("database_kind", ["postgresql"])
 def test_a_few_seconds_with_faults_add_up(place: Place) -> None:
     """OP-07; minutes of it: ``python -m tests.proofs --only soak``."""
     # What is loaded in the first seconds is no leak.
