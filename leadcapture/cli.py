@@ -5,12 +5,16 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from leadcapture import up
 from leadcapture.command import Commands, a_database, fail
 from leadcapture.settings import SECRETS_FILE, Settings, SettingsError, load
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 PORT = click.IntRange(1, 65535)
 AT_LEAST_ONE = click.IntRange(min=1)
@@ -109,7 +113,8 @@ def migrate(check: bool, revision: str) -> None:
 def add_staff(role: str) -> None:
     """Print a one-time link, valid for 24 hours, with which a colleague makes an account."""
     settings = _settings(_embedded())
-    click.echo(_invitation(settings, role))
+    with a_database(settings) as session:
+        click.echo(_invitation(session, settings, role))
 
 
 @main.command()
@@ -186,7 +191,7 @@ def queue() -> None:
     from leadcapture.queue_table import HEADS, read_queue
     from leadcapture.terminal import table
 
-    with a_database(_settings(_embedded()), reads=True) as (_engine, session):
+    with a_database(_settings(_embedded()), reads=True) as session:
         found = read_queue(session, datetime.now(UTC))
     click.echo(table(HEADS, found.rows))
     if found.gates:
@@ -224,7 +229,7 @@ def hold_outbox() -> None:
     from leadcapture.outbox import audit, gates
     from leadcapture.web import utc_now
 
-    with a_database(_settings(_embedded())) as (_engine, session):
+    with a_database(_settings(_embedded())) as session:
         gates.hold_queue(session, "held_by_operator", utc_now())
         audit.record(session, None, "gate_closed", gates.QUEUE, utc_now())
         session.commit()
@@ -241,10 +246,10 @@ def release_outbox() -> None:
     from leadcapture.web import utc_now
 
     settings = _settings(_embedded())
-    with a_database(settings) as (engine, session):
+    with a_database(settings) as session:
         instance.release(session, utc_now())
         session.commit()
-        taken = instance.take(engine, settings.data_dir, utc_now())
+        taken = instance.take(session.get_bind().engine, settings.data_dir, utc_now())
         is_held = gates.closed_gate(session, utc_now()) is not None
     if not taken:
         click.echo(
@@ -265,8 +270,8 @@ def join() -> None:
     from leadcapture.outbox import instance
 
     settings = _settings(_embedded())
-    with a_database(settings) as (engine, _session):
-        joined = instance.join(engine, settings.data_dir)
+    with a_database(settings) as session:
+        joined = instance.join(session.get_bind().engine, settings.data_dir)
     if not joined:
         fail(
             "No machine that belongs to this database is at work, so it may be a copy. Start the "
@@ -288,7 +293,7 @@ def verify_ledger(head: tuple[int, str] | None) -> None:
 
     settings = _settings(_embedded())
     kept = audit.Head(*head) if head else audit.read_head(settings.data_dir)
-    with a_database(settings, reads=True) as (_engine, session):
+    with a_database(settings, reads=True) as session:
         end, fault = audit.verify(session, audit.chain_key(settings.hash_key))
         fault = fault or audit.verify_kept(session, kept)
         waiting = audit.count_unsealed(session)
@@ -312,7 +317,7 @@ def check_ledger() -> None:
 
     settings = _settings(_embedded())
     vault = Vault(settings.seal_keys, settings.seal_key_id, settings.hash_key)
-    with a_database(settings, reads=True) as (_engine, session):
+    with a_database(settings, reads=True) as session:
         found = sweeper.violations(session, utc_now(), vault=vault)
     if found:
         rows = [(one.invariant, one.what, one.subject) for one in found]
@@ -350,21 +355,19 @@ def first_administrator(settings: Settings) -> str | None:
     from leadcapture.models import Staff
     from leadcapture.web import utc_now
 
-    with a_database(settings) as (_engine, session):
+    with a_database(settings) as session:
         if session.scalar(select(Staff.id).limit(1)) is not None:
             return None
         invitations.withdraw_all(session, utc_now())
-        session.commit()
-    return _invitation(settings, "admin")
+        return _invitation(session, settings, "admin")
 
 
-def _invitation(settings: Settings, role: str) -> str:
+def _invitation(session: "Session", settings: Settings, role: str) -> str:
     from leadcapture.accounts.invitations import invite
     from leadcapture.web import utc_now
 
-    with a_database(settings) as (_engine, session):
-        token = invite(session, role, utc_now())
-        session.commit()
+    token = invite(session, role, utc_now())
+    session.commit()
     return f"{settings.public_url}/welcome/{token}"
 
 

@@ -4,11 +4,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from leadcapture.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 STOPS = 2
 
@@ -69,8 +72,8 @@ def _why_no_database(problem: Any) -> str:
 
 
 @contextmanager
-def a_database(settings: Settings, reads: bool = False) -> Iterator[tuple[Any, Any]]:
-    """The engine and a session of the database that there is, for the length of a ``with``.
+def a_database(settings: Settings, reads: bool = False) -> "Iterator[Session]":
+    """A session of the database that there is, for the length of a ``with``.
 
     A file that is not there is not made by looking for it: the command ends.
     """
@@ -84,6 +87,6 @@ def a_database(settings: Settings, reads: bool = False) -> Iterator[tuple[Any, A
     engine = open_engine(settings.database_url)
     try:
         with reading() if reads else nullcontext(), open_session(engine) as session:
-            yield engine, session
+            yield session
     finally:
         engine.dispose()

@@ -20,6 +20,7 @@ from playwright.sync_api import (
 )
 
 from tests.parts import find_part
+from tests.people import PASSWORD
 
 AXE = Path(__file__).parent / "browser" / "vendor" / "axe.min.js"
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -92,6 +93,15 @@ class Watch:
         """Nothing was asked of another origin (PR-02), no script failed, no policy was broken."""
         assert not self.strangers, f"asked of other origins: {self.strangers}"
         assert not self.complaints, f"the console complains: {self.complaints}"
+
+
+def sign_in_by_form(page: Page, email: str, language: str = "") -> None:
+    """Sign a colleague in as they do: the form, by keys; then the first page."""
+    page.goto(f"/sign-in?lang={language}" if language else "/sign-in")
+    page.fill("input[name=email]", email)
+    page.fill("input[name=password]", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/desk/**")
 
 
 @contextmanager

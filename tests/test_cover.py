@@ -15,10 +15,10 @@ from leadcapture.models import Lead, Message, Roster, SettingChange, Staff, Task
 from leadcapture.outbox.queue import open_payload
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
-from tests.chromium import assert_accessible, open_page
+from tests.chromium import assert_accessible, open_page, sign_in_by_form
 from tests.clock import TUESDAY_MORNING, Clock
 from tests.conftest import make_visitor
-from tests.people import PASSWORD, a_lead, a_staff_member
+from tests.people import a_lead, a_staff_member
 from tests.visitors import Visitor
 
 TEXT = "Send the map"
@@ -268,11 +268,7 @@ def test_the_pages_that_say_who_stands_in_are_for_everybody(
     narrow: dict[str, Any] = {"viewport": {"width": 320, "height": 800}, "color_scheme": "dark"}
     for look in ({"viewport": {"width": 1280, "height": 900}}, narrow):
         with open_page(browser, site, java_script_enabled=False, **look) as page:
-            page.goto("/sign-in")
-            page.fill("input[name=email]", rosa.email)
-            page.fill("input[name=password]", PASSWORD)
-            page.keyboard.press("Enter")
-            page.wait_for_url("**/desk/")
+            sign_in_by_form(page, rosa.email)
             for path in ("/desk/", f"/desk/leads/{lead.ref}", "/desk/settings/team"):
                 page.goto(path)
                 words = {"en": "Bea Mora stands in", "es": "suple Bea Mora"}
@@ -280,11 +276,7 @@ def test_the_pages_that_say_who_stands_in_are_for_everybody(
                 width = page.evaluate("document.documentElement.scrollWidth")
                 assert width <= look["viewport"]["width"]
         with open_page(browser, site, **look) as page:
-            page.goto("/sign-in")
-            page.fill("input[name=email]", rosa.email)
-            page.fill("input[name=password]", PASSWORD)
-            page.keyboard.press("Enter")
-            page.wait_for_url("**/desk/")
+            sign_in_by_form(page, rosa.email)
             for path in ("/desk/", f"/desk/leads/{lead.ref}", "/desk/settings/team"):
                 page.goto(path)
                 assert_accessible(page)

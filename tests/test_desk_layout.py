@@ -10,10 +10,10 @@ from playwright.sync_api import Browser, Locator, Page
 from sqlalchemy.orm import Session
 
 from leadcapture.models import Lead
-from tests.chromium import assert_accessible, open_page
+from tests.chromium import assert_accessible, open_page, sign_in_by_form
 from tests.clock import TUESDAY_MORNING, Clock
 from tests.desk_pages import addresses
-from tests.people import PASSWORD, a_lead, a_message, a_request, a_staff_member
+from tests.people import a_lead, a_message, a_request, a_staff_member
 
 LONG = "maria_fernanda_rodriguez_solis@universidadcostarica.ac.cr"
 LONGER = f"maria.fernanda.rodriguez.solis.de.la.cruz.hernandez.montero{LONG[30:]}"
@@ -61,11 +61,7 @@ def open_desk(browser: Browser, site: str, lead: Lead) -> Open:
     @contextmanager
     def desk(width: int, language: str = "en", height: int = 800) -> Iterator[Page]:
         with open_page(browser, site, viewport={"width": width, "height": height}) as page:
-            page.goto(f"/sign-in?lang={language}")
-            page.fill("input[name=email]", "rosa.alvarado@clinic.example")
-            page.fill("input[name=password]", PASSWORD)
-            page.keyboard.press("Enter")
-            page.wait_for_url("**/desk/**")
+            sign_in_by_form(page, "rosa.alvarado@clinic.example", language)
             page.goto(f"/desk/?lang={language}")
             assert page.locator("html").get_attribute("lang") == language
             yield page

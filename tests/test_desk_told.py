@@ -12,7 +12,7 @@ from leadcapture import places, web
 from leadcapture.dashboard import times
 from leadcapture.languages import speak
 from leadcapture.models import MessageState
-from tests.chromium import open_page
+from tests.chromium import open_page, sign_in_by_form
 from tests.clock import TUESDAY_MORNING
 from tests.conftest import SignIn
 from tests.people import PASSWORD, a_lead, a_message, a_request, a_staff_member
@@ -116,11 +116,7 @@ def test_once_a_file_comes_the_page_says_no_more_that_nothing_was_exported(
     a_lead(session)
     session.commit()
     with open_page(browser, site) as page:
-        page.goto("/sign-in")
-        page.fill("input[name=email]", email)
-        page.fill("input[name=password]", PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/desk/")
+        sign_in_by_form(page, email)
         page.goto("/desk/exports/new")
         page.fill("#password", "not mine")
         page.keyboard.press("Enter")
@@ -150,11 +146,7 @@ def test_a_chart_of_long_waits_has_hours_as_its_table_does(
     hint = {"en": "Whoever still waits past their time", "es": "Quien sigue esperando pasado"}
     with open_page(browser, site, viewport={"width": 1280, "height": 900}) as page:
         page.add_init_script(NOTES_WHAT_IS_DRAWN)
-        page.goto("/sign-in")
-        page.fill("input[name=email]", rosa.email)
-        page.fill("input[name=password]", PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/desk/")
+        sign_in_by_form(page, rosa.email)
         page.goto(f"/desk/reports?period=7&lang={language}")
         page.locator("[data-plot=hours] canvas").wait_for()
         drawn = page.evaluate("window.drawn")

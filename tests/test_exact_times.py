@@ -10,9 +10,9 @@ from playwright.sync_api import Browser, Locator, Page
 from sqlalchemy.orm import Session
 
 from leadcapture.models import Lead
-from tests.chromium import assert_accessible, open_page
+from tests.chromium import assert_accessible, open_page, sign_in_by_form
 from tests.clock import TUESDAY_MORNING
-from tests.people import PASSWORD, a_lead, a_staff_member
+from tests.people import a_lead, a_staff_member
 
 WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
 PHONE: dict[str, Any] = {
@@ -50,11 +50,7 @@ def desk(
     request: pytest.FixtureRequest, browser: Browser, site: str, lead: Lead, look: dict[str, Any]
 ) -> Iterator[Page]:
     with open_page(browser, site, java_script_enabled=request.param, **look) as page:
-        page.goto("/sign-in")
-        page.fill("input[name=email]", "rosa.alvarado@clinic.example")
-        page.fill("input[name=password]", PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/desk/")
+        sign_in_by_form(page, "rosa.alvarado@clinic.example")
         yield page
 
 

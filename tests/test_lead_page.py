@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from leadcapture.leads import contact
 from leadcapture.models import Lead, LeadStatus, Message, Staff, Task, TimelineEntry
 from leadcapture.vault import Vault
-from tests.chromium import assert_accessible, open_page
+from tests.chromium import assert_accessible, open_page, sign_in_by_form
 from tests.clock import TUESDAY_MORNING
-from tests.people import NOTE, PASSWORD, a_lead, a_message, a_staff_member
+from tests.people import NOTE, a_lead, a_message, a_staff_member
 from tests.test_dashboard import janet, rosa
 from tests.visitors import Visitor
 
@@ -100,11 +100,7 @@ def test_the_ways_of_being_in_touch_are_for_everyone(
     session.commit()
     look: dict[str, Any] = {"viewport": {"width": 320, "height": 800}, "color_scheme": "dark"}
     with open_page(browser, site, **look) as page:
-        page.goto("/sign-in")
-        page.fill("input[name=email]", ana.email)
-        page.fill("input[name=password]", PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/desk/")
+        sign_in_by_form(page, ana.email)
         page.goto(f"/desk/leads/{janet.ref}")
         page.get_by_role("button", name="Asked to be called back").click()
         page.get_by_text("Say when they want to be called back").wait_for()

@@ -51,12 +51,12 @@ from leadcapture.outbox.queue import new_ref, open_payload
 from leadcapture.outbox.readdressing import READDRESSED
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
-from tests.chromium import assert_accessible, open_page
+from tests.chromium import assert_accessible, open_page, sign_in_by_form
 from tests.clock import TUESDAY_MORNING, Clock
 from tests.conftest import SignIn
 from tests.incoming import answer as answer_to_us
 from tests.pages import Page
-from tests.people import MESSAGE, NAME, NOTE, PASSWORD, a_lead, a_message, a_request, a_staff_member
+from tests.people import MESSAGE, NAME, NOTE, a_lead, a_message, a_request, a_staff_member
 from tests.test_dashboard import rosa
 from tests.test_intake_receive import a_submission
 from tests.visitors import Visitor
@@ -745,11 +745,7 @@ def test_by_key_and_on_a_phone_a_lead_is_edited_compared_merged_and_parted(
         assert_accessible(shown)
 
     with open_page(browser, site, **look) as page:
-        page.goto("/sign-in")
-        page.fill("input[name=email]", "ana@clinic.example")
-        page.fill("input[name=password]", PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/desk/")
+        sign_in_by_form(page, "ana@clinic.example")
         page.goto(f"/desk/leads/{janet.ref}")
         page.keyboard.press("e")
         page.wait_for_url("**/details")

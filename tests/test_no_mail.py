@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from leadcapture.models import Lead, SuppressionScope
 from leadcapture.outbox import stops
-from tests.chromium import assert_accessible, open_page
+from tests.chromium import assert_accessible, open_page, sign_in_by_form
 from tests.clock import TUESDAY_MORNING
-from tests.people import PASSWORD, a_lead, a_staff_member
+from tests.people import a_lead, a_staff_member
 from tests.test_dashboard import rosa
 from tests.visitors import Visitor
 
@@ -94,11 +94,7 @@ def test_the_reason_is_for_everybody(
     narrow: dict[str, Any] = {"viewport": {"width": 320, "height": 800}, "color_scheme": "dark"}
     for look in ({"viewport": {"width": 1280, "height": 900}}, narrow):
         with open_page(browser, site, **look) as page:
-            page.goto("/sign-in")
-            page.fill("input[name=email]", staff.email)
-            page.fill("input[name=password]", PASSWORD)
-            page.keyboard.press("Enter")
-            page.wait_for_url("**/desk/")
+            sign_in_by_form(page, staff.email)
             for path in ("/desk/", f"/desk/leads/{lead.ref}"):
                 page.goto(path)
                 words = {"en": "Do not write", "es": "No escriba"}[language]

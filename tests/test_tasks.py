@@ -14,10 +14,10 @@ from leadcapture.models import Lead, Mention, Message, MessageState, Staff, Task
 from leadcapture.outbox.queue import open_payload
 from leadcapture.settings import Settings
 from leadcapture.vault import Vault
-from tests.chromium import assert_accessible, open_page
+from tests.chromium import assert_accessible, open_page, sign_in_by_form
 from tests.clock import TUESDAY_MORNING, Clock
 from tests.conftest import make_visitor
-from tests.people import NAME, NOTE, PASSWORD, a_lead, a_message, a_request, a_staff_member
+from tests.people import NAME, NOTE, a_lead, a_message, a_request, a_staff_member
 from tests.visitors import Visitor
 
 TEXT = "Ask whether the marzipanitis allows the flight."
@@ -199,7 +199,8 @@ def test_tomorrow_and_next_week_are_mornings_at_the_clinic() -> None:
 def test_a_name_after_an_at_sign_mentions_whom_it_names_alone(note: str, names: list[str]) -> None:
     everybody = ["Ana Vargas", "Bea Mora", "José Ruiz", "Luz Rojas", "Luz Solís"]
     colleagues = [Staff(id=number, name=name) for number, name in enumerate(everybody)]
-    assert [one.name for one in mentions.find_mentioned(note, colleagues)] == names
+    found = mentions.find_mentioned(note, colleagues).colleagues
+    assert [one.name for one in found] == names
 
 
 def test_a_mention_is_shown_to_its_colleague_until_they_open_the_lead(
@@ -264,7 +265,8 @@ def test_a_name_that_is_nobodys_or_several_peoples_is_noticed(
 ) -> None:
     everybody = ["Ana Vargas", "José Ruiz", "Luz Rojas", "Luz Solís"]
     colleagues = [Staff(id=number, name=name) for number, name in enumerate(everybody)]
-    assert mentions.find_nobody(note, colleagues) == (unknown, shared)
+    found = mentions.find_mentioned(note, colleagues)
+    assert (found.unknown, found.shared) == (unknown, shared)
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -288,11 +290,7 @@ def test_the_lead_page_with_all_of_it_is_for_everyone(
     narrow: dict[str, Any] = {"viewport": {"width": 320, "height": 800}, "color_scheme": "dark"}
     for look in ({"viewport": {"width": 1280, "height": 900}}, narrow):
         with open_page(browser, site, **look) as page:
-            page.goto("/sign-in")
-            page.fill("input[name=email]", ana.email)
-            page.fill("input[name=password]", PASSWORD)
-            page.keyboard.press("Enter")
-            page.wait_for_url("**/desk/")
+            sign_in_by_form(page, ana.email)
             page.goto(f"/desk/leads/{lead.ref}")
             for summary in ("Add a task", "Resume: Follow-up · day 3"):
                 page.locator("summary", has_text=summary).click()

@@ -114,15 +114,20 @@ def test_a_note_that_was_refused_stays_when_another_button_is_pressed(
     assert page.url.endswith(of(janet))
 
 
-def test_a_question_about_a_stale_move_stands_above_the_note_until_it_is_answered(
-    page: Page, session: Session, bea: Staff, janet: Lead
-) -> None:
+def close_what_a_colleague_took_over(page: Page, session: Session, bea: Staff, janet: Lead) -> None:
+    """Send a move that was chosen before a colleague changed the lead."""
     page.select_option("#move-status", "closed")
     page.select_option("#move-reason", "cost")
     contact.assign(session, janet, bea.id, bea.id, TUESDAY_MORNING)
     session.commit()
     page.locator(".timeline__what", has_text="Took over the lead").wait_for()
     page.get_by_role("button", name="Move").click()
+
+
+def test_a_question_about_a_stale_move_stands_above_the_note_until_it_is_answered(
+    page: Page, session: Session, bea: Staff, janet: Lead
+) -> None:
+    close_what_a_colleague_took_over(page, session, bea, janet)
     page.get_by_text("has changed since you opened the page").wait_for()
     assert page.input_value("#note") == NOTE
     for _ in each_look(page):
@@ -140,12 +145,7 @@ def test_a_question_about_a_stale_move_stands_above_the_note_until_it_is_answere
 def test_whoever_discards_a_stale_move_keeps_the_note(
     page: Page, session: Session, bea: Staff, janet: Lead
 ) -> None:
-    page.select_option("#move-status", "closed")
-    page.select_option("#move-reason", "cost")
-    contact.assign(session, janet, bea.id, bea.id, TUESDAY_MORNING)
-    session.commit()
-    page.locator(".timeline__what", has_text="Took over the lead").wait_for()
-    page.get_by_role("button", name="Move").click()
+    close_what_a_colleague_took_over(page, session, bea, janet)
     page.get_by_role("link", name="Discard mine and open the lead").click()
     page.get_by_text("has changed since you opened the page").wait_for(state="detached")
     assert page.input_value("#note") == NOTE

@@ -39,18 +39,18 @@ def me() -> Staff:
 
 def may_decide() -> bool:
     """True for those who may decide about held requests and stopped mail."""
-    return _has(CARE)
+    return _has(me(), CARE)
 
 
 def may_read_health() -> bool:
     """True for those who may read what a patient wrote, and colleagues' notes."""
-    return _has(CARE)
+    return reads_health(me())
 
 
 def reads_health(colleague: Staff) -> bool:
     """The same of a colleague."""
-    return any(role.name in CARE for role in colleague.roles)
+    return _has(colleague, CARE)
 
 
-def _has(roles: tuple[RoleName, ...]) -> bool:
-    return any(role.name in roles for role in me().roles)
+def _has(colleague: Staff, roles: tuple[RoleName, ...]) -> bool:
+    return any(role.name in roles for role in colleague.roles)

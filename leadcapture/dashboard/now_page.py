@@ -107,13 +107,13 @@ def assignee(ref: str) -> ResponseReturnValue:
         abort(400)
     if asked := ask_if_stale(lead, (gettext("Owner"), to.name)):
         return asked
-    before, now, undo = lead.owner_id, web.now(), ""
+    before, at, undo = lead.owner_id, web.now(), ""
     if to.id == me().id:
-        moved = contact.assign(db.session(), lead, to.id, to.id, now)
+        moved = contact.assign(db.session(), lead, to.id, to.id, at)
     else:
-        moved = assignment.assign_to(db.session(), lead, to, me().id, now)
+        moved = assignment.assign_to(db.session(), lead, to, me().id, at)
     if moved:
-        act = bulk.keep_assignment(db.session(), lead, before, to, me().id, now)
+        act = bulk.keep_assignment(db.session(), lead, before, to, me().id, at)
         undo = f" undo {act.ref}"
     db.session.commit()
     told = gettext("%(lead)s belongs to %(colleague)s now.", lead=lead.full_name, colleague=to.name)

@@ -7,8 +7,6 @@ _NEWLINES = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 # Controls save tab and newline (category Cc), lone surrogates (Cs), and the marks that turn the
 # direction of the text around them, which make one thing read as another.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
-
-
 # Letters and symbols that show nothing: Hangul's fillers and the blank of Braille.
 _BLANK = "\u115f\u1160\u2800\u3164\uffa0"
 

@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine, insert, select, update
@@ -15,8 +15,6 @@ from leadcapture.database import open_session
 from leadcapture.models import Mention, Staff, TimelineEntry
 
 SHOWN = 20
-
-
 # An address has something before its @, and a dot after it.
 _AT = re.compile(r"(?<!\w)@")
 _WORD = re.compile(r"\w[\w'’-]*(?:\.\w+)*")
@@ -26,7 +24,7 @@ _FAR_ENOUGH = 300
 
 @dataclass(frozen=True)
 class Mentioned:
-    """Whom a note mentions, its writer apart; and the first words, as they were typed, of names
+    """Whom a note mentions; and the first words, as they were typed, of names
     that no colleague bears (``unknown``) or several (``shared``).
     """
 
@@ -38,41 +36,38 @@ class Mentioned:
 def mention_colleagues(
     session: Session, entry_ref: str, note: str, actor_id: int, now: datetime
 ) -> Mentioned:
-    """Keep whom the note of this entry mentions; whom it does and does not reach."""
+    """Keep whom the note of this entry mentions, its writer apart; whom it reaches and not."""
     if "@" not in note:
         return Mentioned()
     colleagues = session.scalars(
         select(Staff).where(Staff.active).options(lazyload(Staff.roles))
     ).all()
-    named = [one for one in find_mentioned(note, colleagues) if one.id != actor_id]
+    found = find_mentioned(note, colleagues)
+    named = [one for one in found.colleagues if one.id != actor_id]
     if named:
         entry_id = session.scalars(
             select(TimelineEntry.id).where(TimelineEntry.ref == entry_ref)
         ).one()
         rows = [{"entry_id": entry_id, "staff_id": one.id, "created_at": now} for one in named]
         session.execute(insert(Mention), rows)
-    return Mentioned(named, *find_nobody(note, colleagues))
+    return replace(found, colleagues=named)
 
 
-def find_mentioned(note: str, colleagues: Sequence[Staff]) -> list[Staff]:
-    """Whom the text names after an ``@``, by first or full name, each once.
+def find_mentioned(note: str, colleagues: Sequence[Staff]) -> Mentioned:
+    """Whom the text names after an ``@``, by first or full name, and which names reach nobody.
 
     A name that two colleagues share names neither; the full name tells two Anas apart.
     """
     calls = _who_is_called(colleagues)
-    found = (call for call, _ in _names_in(note, calls))
-    return list({one.id: one for call in found if (one := calls.get(call))}.values())
-
-
-def find_nobody(note: str, colleagues: Sequence[Staff]) -> tuple[list[str], list[str]]:
-    """The names after an ``@`` that no colleague bears, and those that several bear, each once."""
-    calls = _who_is_called(colleagues)
+    named: dict[int, Staff] = {}
     unknown: dict[str, str] = {}
     shared: dict[str, str] = {}
     for call, typed in _names_in(note, calls):
-        if typed and calls.get(call) is None:
+        if one := calls.get(call):
+            named[one.id] = one
+        elif typed:
             (shared if call else unknown).setdefault(_folded(typed), typed)
-    return list(unknown.values()), list(shared.values())
+    return Mentioned(list(named.values()), list(unknown.values()), list(shared.values()))
 
 
 def unopened(session: Session, staff_id: int) -> Sequence[Mention]:
