@@ -23,6 +23,10 @@ CONTROLS = (
     "button, .button, .key, [type=search], [type=password], #tag, [type=date], "
     ".figures__file, .idle-note, .filters, .leads__tick, .bulk__bar"
 )
+SHOWN = """parts => parts
+    .filter(part => part.checkVisibility({visibilityProperty: true}))
+    .filter(part => part.getClientRects().length)
+    .map(part => part.outerHTML.slice(0, 80))"""
 TEXT_FITS = """field => {
     const style = getComputedStyle(field);
     const pen = document.createElement("canvas").getContext("2d");
@@ -160,12 +164,8 @@ def test_on_paper_stands_what_is_read_and_nothing_to_press(
             answer = page.request.get(path)
             if not answer.headers.get("content-type", "").startswith("text/html"):
                 continue
-            page.goto(path)
-            seen = [
-                each.evaluate("part => part.outerHTML.slice(0, 80)")
-                for each in page.locator(CONTROLS).all()
-                if each.is_visible()
-            ]
+            page.goto(path, wait_until="domcontentloaded")
+            seen = page.locator(CONTROLS).evaluate_all(SHOWN)
             may_stay = endpoint.startswith(("dashboard.hours", "dashboard.team"))
             if seen and not may_stay:
                 told[path] = seen
