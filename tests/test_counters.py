@@ -51,8 +51,10 @@ def test_a_window_that_ended_counts_anew(tmp_path: Path) -> None:
 def test_the_counts_are_readable_by_us_alone(tmp_path: Path) -> None:
     """Visitors' addresses stand in them."""
     tmp_path.chmod(0o755)
-    FileCounters(storage_uri(tmp_path)).incr("203.0.113.7", 60)
+    counters = FileCounters(storage_uri(tmp_path))
+    counters.incr("203.0.113.7", 60)
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    assert counters.get("203.0.113.7") == 1, "its files stood open while they were looked at"
 
 
 def test_only_a_store_that_fails_lets_everybody_in(app: Flask, settings: Settings) -> None:
