@@ -41,7 +41,11 @@ def why_it_ended(problem: Exception) -> str | None:
     """What to mend, in one or two sentences; None where it is no matter of the operator's."""
     from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, ProgrammingError
 
+    from leadcapture.migrate import NewerSchema
+
     match problem:
+        case NewerSchema():
+            return str(problem)
         case ProgrammingError() | OperationalError() | InterfaceError():
             return _why_no_database(problem)
         case ArgumentError():

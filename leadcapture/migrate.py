@@ -1,12 +1,14 @@
 """Migrations: the schema comes up to date, then the shipped texts are published."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import flask_migrate
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import Connection, text
 
@@ -19,10 +21,18 @@ from leadcapture.web import migrations_folder, utc_now
 _LOCK = 7_355_608
 
 
+class NewerSchema(Exception):
+    """The database was migrated by a later release; the message says what to do."""
+
+
 def upgrade(settings: Settings, revision: str = "head") -> None:
-    """Bring the database up to ``revision`` and publish what texts are new. Safe to repeat."""
+    """Bring the database up to ``revision`` and publish what texts are new. Safe to repeat.
+
+    :raises NewerSchema: where a later release has migrated it; nothing is touched
+    """
     app = _migrating_app(settings)
     with app.app_context(), _alone(app):
+        _refuse_newer()
         _quietly(flask_migrate.upgrade, str(migrations_folder()), revision)
         if revision == "head":
             publish_shipped(db.session(), utc_now(), settings.clinic)
@@ -33,21 +43,43 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
 
 
 def downgrade(settings: Settings, revision: str) -> None:
-    """Take the database back to ``revision``."""
+    """Take the database back to ``revision``.
+
+    :raises NewerSchema: where a later release has migrated it; nothing is touched
+    """
     app = _migrating_app(settings)
     with app.app_context(), _alone(app):
+        _refuse_newer()
         _quietly(flask_migrate.downgrade, str(migrations_folder()), revision)
 
 
 def differences(settings: Settings) -> list[object]:
     """What the models say and the migrated database does not; empty where they agree."""
     app = create_app(settings)
-    with app.app_context(), db.engine.connect() as connection:
+    with app.app_context(), db.engine.connect() as connection, warnings.catch_warnings():
+        # Indexes of expressions, which SQLite cannot show: they are not compared.
+        warnings.filterwarnings("ignore", ".*expression-based index")
         return [
             difference
             for difference in compare_metadata(_context(connection), Base.metadata)
             if "lead_search" not in str(difference)
         ]
+
+
+def is_known(revision: str) -> bool:
+    """Does this release know the revision? It does not know those of later ones."""
+    scripts = ScriptDirectory(str(migrations_folder()))
+    return revision in {script.revision for script in scripts.walk_revisions()}
+
+
+def _refuse_newer() -> None:
+    with db.engine.connect() as connection:
+        revision = _context(connection).get_current_revision()
+    if revision is not None and not is_known(revision):
+        raise NewerSchema(
+            f"The database was migrated by a later release (schema {revision}). Install that "
+            "release, or one after it; nothing was changed."
+        )
 
 
 def _migrating_app(settings: Settings) -> Flask:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, func, make_url, select
+from sqlalchemy import Engine, func, make_url, select, text
 from sqlalchemy.orm import Session
 
 from leadcapture.archive import BackupRefused, read_manifest
@@ -152,6 +152,18 @@ def test_a_backup_whose_keys_are_lost_does_not_pass_the_drill(filled: Settings) 
     other = dataclasses.replace(filled, seal_keys={"k001": bytes(32)})
     drill = verify(other, path, NOW)
     assert [check.name for check in drill.checks if not check.holds] == ["sealed rows"]
+
+
+def test_a_backup_of_a_later_release_asks_for_that_release(
+    filled: Settings, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    path, _ = take_backup(filled, NOW)
+    drill = verify(filled, path, NOW)
+    told = {check.name: check for check in drill.checks}["migrations"]
+    assert not drill.holds and not told.holds
+    assert "later release (schema 9999)" in told.found
 
 
 def test_a_restored_copy_holds_what_was_backed_up_and_keeps_its_mail(

@@ -61,6 +61,21 @@ def test_a_database_without_tables_is_named(
     assert "leadcapture migrate" in ended.output and "Traceback" not in ended.output
 
 
+@pytest.mark.parametrize("words", [("migrate",), ("migrate", "--to", "0001"), ("up",)])
+def test_a_database_of_a_later_release_is_left_as_it_is(
+    run: Run, engine: Engine, words: tuple[str, ...]
+) -> None:
+    """DD-12: the release before serves on it, but would not know how to migrate it."""
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    ended = run(*words)
+    assert ended.exit_code == 2
+    assert ended.output == (
+        "The database was migrated by a later release (schema 9999). Install that release, or "
+        "one after it; nothing was changed.\n"
+    )
+
+
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 def test_a_table_that_is_missing_on_postgresql_is_named(engine: Engine) -> None:
     with engine.connect() as connection, pytest.raises(ProgrammingError) as met:

@@ -353,6 +353,24 @@ def test_a_missing_migration_is_named(settings: Settings) -> None:
     assert told.verdict is Verdict.FAULT and "leadcapture migrate" in told.mend
 
 
+def test_a_schema_of_a_later_release_is_named(settings: Settings) -> None:
+    """DD-12: the release before runs on it, and says that it is not its own."""
+    engine = open_engine(settings.database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    told = found(stored.examine(settings, NOW), "migrations")
+    assert told.verdict is Verdict.ATTENTION and "later release" in told.found
+
+
+def test_the_libraries_say_nothing_of_their_own(
+    settings: Settings, recwarn: pytest.WarningsRecorder
+) -> None:
+    """An operator reads what is amiss, and no line about indexes that SQLite cannot show."""
+    assert list(stored.examine(settings, NOW))
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 def test_a_silent_or_failing_scheduler_is_named(settings: Settings, session: Session) -> None:
     """OP-01."""
     assert found(stored.examine(settings, NOW), "scheduler").verdict is Verdict.FAULT

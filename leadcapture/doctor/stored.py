@@ -131,6 +131,10 @@ def _check_sqlite(connection: Connection) -> Iterator[Finding]:
 
 
 def _check_migrations(settings: Settings, revision: str) -> Finding:
+    if not migrate.is_known(revision):
+        # Code of the release before runs on it for the length of an upgrade (DD-12).
+        found = f"schema {revision} is of a later release than this one"
+        return attention("migrations", found, "Install the release that migrated the database.")
     differences = migrate.differences(settings)
     if differences:
         found = f"schema {revision} differs from the models in {len(differences)} places"
