@@ -101,6 +101,7 @@ def test_a_call_is_taken_down_by_keyboard_in_under_twenty_seconds(
         press(" ", "Enter")
         page.get_by_text("Saved. Known Caller waits for a call.").wait_for()
         page.goto(NEW)
+        page.locator("#full_name:focus").wait_for()
         page.keyboard.press("Enter")
         page.get_by_text("Nothing is saved yet").wait_for()
         assert page.title().startswith("Error")
