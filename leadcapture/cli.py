@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from leadcapture import up
-from leadcapture.command import Commands, a_database, fail
+from leadcapture.command import Commands, a_database, fail, loading
 from leadcapture.settings import SECRETS_FILE, Settings, SettingsError, load
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ def main() -> None:
 )
 def run_everything(port: int) -> None:
     """Run the whole service here, with embedded defaults for all that is not set."""
-    from leadcapture import migrate
-    from leadcapture.mailbox import server
+    with loading():
+        from leadcapture import migrate
+        from leadcapture.mailbox import server
 
     if not up.is_free(port):
         fail(f"Port {port} is taken. Choose another: leadcapture up --port {port + 80}")
@@ -67,8 +68,9 @@ def run_everything(port: int) -> None:
 @click.option("--threads", type=AT_LEAST_ONE, default=8, show_default=True)
 def web(host: str, port: int, workers: int, threads: int) -> None:
     """Serve the pages."""
-    from leadcapture import serve
-    from leadcapture.app import create_app
+    with loading():
+        from leadcapture import serve
+        from leadcapture.app import create_app
 
     settings = _settings()
     if settings.trusted_proxies and host not in ("127.0.0.1", "::1", "localhost"):
@@ -82,7 +84,8 @@ def web(host: str, port: int, workers: int, threads: int) -> None:
 @main.command()
 def scheduler() -> None:
     """Send what is due, until stopped."""
-    from leadcapture.scheduler import run
+    with loading():
+        from leadcapture.scheduler import run
 
     run(_settings())
 
@@ -92,7 +95,8 @@ def scheduler() -> None:
 @click.option("--to", "revision", default="head", show_default=True)
 def migrate(check: bool, revision: str) -> None:
     """Bring the database's schema and the shipped texts up to date."""
-    from leadcapture import migrate as migrations
+    with loading():
+        from leadcapture import migrate as migrations
 
     settings = _settings()
     if not check:

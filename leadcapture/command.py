@@ -1,5 +1,6 @@
 """Command: what every command does alike; what an operator can mend ends it with a sentence."""
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -73,6 +74,21 @@ def _why_no_database(problem: Any) -> str:
         f"The database does not answer: {said}. Is it up, and does LEADCAPTURE_DATABASE_URL name "
         "it?"
     )
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Import what a service is made of, with the collector of garbage off: all of it stays.
+
+    A fifth of the time that a web server or a scheduler takes to start was spent in walking
+    through it again and again.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager

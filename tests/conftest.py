@@ -39,10 +39,15 @@ keep_routes()
 SignIn = Callable[..., Visitor]
 
 
+def pytest_configure() -> None:
+    """What is imported stays: the collector of garbage need not walk through it each time."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """What is imported now stays: the collector of garbage need not walk through it each time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

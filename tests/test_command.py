@@ -1,7 +1,9 @@
 """What commands say where something is amiss: a sentence with what to mend, and no traceback."""
 
+import gc
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from sqlalchemy.orm import Session
 from leadcapture import up
 from leadcapture.accounts import invitations
 from leadcapture.cli import first_administrator, main
-from leadcapture.command import why_it_ended
+from leadcapture.command import loading, why_it_ended
 from leadcapture.outbox import gates
 from leadcapture.scheduler import Timetable
 from leadcapture.settings import Settings
@@ -125,6 +127,13 @@ def test_an_address_that_is_none_is_named(run: Run, session: Session, tmp_path: 
 
 def test_what_is_a_fault_of_ours_is_shown_as_it_came() -> None:
     assert why_it_ended(ValueError("a fault of ours")) is None
+
+
+def test_the_collector_of_garbage_rests_while_a_service_is_loaded() -> None:
+    with suppress(ImportError), loading():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled(), "also where loading failed"
 
 
 def test_to_release_a_copy_does_not_say_that_held_mail_flows(run: Run, session: Session) -> None:
