@@ -503,6 +503,7 @@ def test_a_tag_is_one_word_whatever_its_case(session: Session) -> None:
     assert [one.name for one in tags.tags_of(session, [lead.id])[lead.id]] == ["Street"]
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_the_list_in_a_browser_ticks_counts_and_is_accessible(
     browser: Browser, site: str, session: Session, rosa: Staff
 ) -> None:

@@ -71,6 +71,7 @@ def test_after_signing_out_back_shows_nothing_and_nothing_is_stored(
         assert page.evaluate(stored) == '[{},{},""]'
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_a_note_typed_past_the_session_comes_back_after_signing_in(
     browser: Browser, site: str, session: Session, janet: Lead, rosa: Staff
 ) -> None:

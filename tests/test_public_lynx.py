@@ -65,6 +65,7 @@ def visit(address: str, keys: Iterator[str], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("database_kind", ["sqlite"])
 def test_a_patient_asks_for_the_packet_in_lynx(
     site: str, client: Visitor, session: Session, tmp_path: Path, language: str
 ) -> None:
