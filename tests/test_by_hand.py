@@ -58,7 +58,7 @@ def kinds(session: Session, lead: Lead) -> list[str]:
 def test_a_call_is_taken_down_by_keyboard_in_under_twenty_seconds(
     app: Flask, browser: Browser, site: str, session: Session
 ) -> None:
-    """Issue 4, AX-01, AX-02: from any page, by keys alone; counted, not timed."""
+    """AX-01, AX-02: from any page, by keys alone; counted, not timed."""
     with app.app_context():
         rosa = a_staff_member(session)
     a_lead(session, phone="+13055550123", full_name="Known Caller")

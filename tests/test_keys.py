@@ -49,7 +49,7 @@ def sign_in(page: Page, who: Staff) -> None:
 def test_the_next_person_is_opened_taken_called_and_left_in_four_keys(
     browser: Browser, site: str, session: Session, rosa: Staff, queue: list[Lead]
 ) -> None:
-    """Issue 4: the database says what happened; the mouse is never touched."""
+    """The database says what happened; the mouse is never touched."""
     pressed = 0
     with open_page(browser, site) as page:
         sign_in(page, rosa)

@@ -113,7 +113,7 @@ def test_two_people_see_each_other_and_what_each_does_within_two_seconds(
     bea: Staff,
     janet: Lead,
 ) -> None:
-    """Issue 4: Now, the list and a lead's page follow; a new request too; nobody reloads."""
+    """Now, the list and a lead's page follow; a new request too; nobody reloads."""
     session.commit()
     anas = open_desk(ana, of(janet))
     beas = open_desk(bea)
@@ -229,7 +229,7 @@ def test_a_stale_save_says_who_did_what_and_keeps_what_was_typed(
     janet: Lead,
     clock: Clock,
 ) -> None:
-    """Issue 4: nobody overwrites unseen edits, also without script."""
+    """Nobody overwrites unseen edits, also without script."""
     anas, beas = (sign_in(app, settings, session, who) for who in (ana, bea))
     page = beas.page(of(janet))
     assert all(page.form(act)["version"] for act in ("/status", "/owner"))
