@@ -51,7 +51,7 @@ def show_list(
 ) -> ResponseReturnValue:
     """The list's page; with what went wrong with a form of it, and what was typed there."""
     session, asks = db.session(), asker()
-    offered = choices(asks)
+    offered = choices(asks, shown.filters)
     page = listing.page(
         session,
         shown.filters,
