@@ -412,9 +412,7 @@ def test_a_view_is_kept_shared_renamed_and_let_go(
     desk.send(replaced, f"/views/{view.ref}/list")
     session.expire_all()
     assert view.words == {"status": ["new"], "sort": ["name"]}
-    gone = desk.send(desk.page("/desk/views"), "/removal")
-    back = desk.page(gone.location)
-    assert "No lead was touched." in back.text and back.form("/desk/views")["name"] == ["Mornings!"]
+    desk.send(desk.page("/desk/views"), "/removal")
     assert session.scalars(select(SavedView)).all() == []
 
 
