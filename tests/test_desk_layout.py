@@ -201,6 +201,10 @@ def test_a_lead_on_paper_says_whose_it_is_and_what_is_to_do(
         due = page.locator(".task__text + p").first.inner_text()
         assert seen == f"Owner {owner.name} Tasks 1 Ask about her scans {due}"
         assert "due" in due and owner.name in due
+        tops = [
+            box["y"] for part in page.locator(".lead > *").all() if (box := part.bounding_box())
+        ]
+        assert tops == sorted(set(tops)), "one below the other, in the order of the page"
         task = session.scalars(select(Task).where(Task.done_at.is_(None))).one()
         task.done_at = TUESDAY_MORNING
         session.commit()
