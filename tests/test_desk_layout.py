@@ -7,9 +7,12 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Locator, Page
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from leadcapture.models import Lead
+from leadcapture.leads import tasks
+from leadcapture.models import Lead, Staff, Task
+from leadcapture.vault import Vault
 from tests.chromium import assert_accessible, open_page, sign_in_by_form
 from tests.clock import TUESDAY_MORNING, Clock
 from tests.desk_pages import addresses
@@ -177,3 +180,33 @@ def test_on_paper_stands_what_is_read_and_nothing_to_press(
         assert page.get_by_text("Feb 2, 2026 – Mar 3, 2026").is_visible()
         page.goto("/desk/leads")
         assert page.get_by_role("link", name=NAME).is_visible()
+
+
+def test_a_lead_on_paper_says_whose_it_is_and_what_is_to_do(
+    session: Session, vault: Vault, open_desk: Open, lead: Lead
+) -> None:
+    """Without the forms around it; a lead without a task has no empty box."""
+    owner = session.scalars(select(Staff)).one()
+    lead.owner_id = owner.id
+    due_at = TUESDAY_MORNING + timedelta(hours=3)
+    for words in ("Ask about her scans", "Over and done"):
+        task = tasks.add_task(session, vault, lead, owner, words, due_at, owner.id, TUESDAY_MORNING)
+    task.done_at = TUESDAY_MORNING
+    session.commit()
+    with open_desk(800) as page:
+        page.emulate_media(media="print")
+        page.goto(f"/desk/leads/{lead.ref}")
+        parts = page.locator(".lead__next, .lead__more")
+        seen = " ".join(" ".join(parts.all_inner_texts()).split())
+        due = page.locator(".task__text + p").first.inner_text()
+        assert seen == f"Owner {owner.name} Tasks 1 Ask about her scans {due}"
+        assert "due" in due and owner.name in due
+        tops = [
+            box["y"] for part in page.locator(".lead > *").all() if (box := part.bounding_box())
+        ]
+        assert tops == sorted(set(tops)), "one below the other, in the order of the page"
+        task = session.scalars(select(Task).where(Task.done_at.is_(None))).one()
+        task.done_at = TUESDAY_MORNING
+        session.commit()
+        page.goto(f"/desk/leads/{lead.ref}")
+        assert " ".join(parts.all_inner_texts()).split() == ["Owner", *owner.name.split()]

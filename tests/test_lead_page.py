@@ -32,7 +32,8 @@ def test_a_written_answer_and_a_meeting_end_the_wait_as_a_call_does(
         ana = a_staff_member(session)
     lead = a_lead(session)
     letter = a_message(session, lead)
-    assert contact.log_meeting(session, vault, lead, ana.id, TUESDAY_MORNING, meeting, NOTE) == 1
+    logged = contact.log_meeting(session, vault, lead, ana.id, TUESDAY_MORNING, meeting, NOTE)
+    assert logged.cancelled == 1
     session.commit()
     session.expire_all()
     assert (lead.status, lead.waiting_since) == (LeadStatus.CONTACTED, None)

@@ -115,9 +115,9 @@ def test_a_move_ends_the_wait_and_cancels_what_has_not_left(session: Session, ro
 def test_reaching_a_person_answers_them(session: Session, vault: Vault, rosa: Staff) -> None:
     lead = a_lead(session)
     a_message(session, lead)
-    cancelled = contact.log_call(session, vault, lead, rosa.id, NOW, CallOutcome.REACHED, NOTE)
+    logged = contact.log_call(session, vault, lead, rosa.id, NOW, CallOutcome.REACHED, NOTE)
     session.commit()
-    assert cancelled == 1
+    assert logged.cancelled == 1
     assert (lead.status, lead.waiting_since) == (LeadStatus.CONTACTED, None)
     assert states(session, lead) == ["cancelled"]
     assert [entry.kind for entry in entries(session, lead)] == ["call_logged", "status_changed"]
@@ -129,7 +129,7 @@ def test_a_try_is_recorded_and_the_person_keeps_waiting(
 ) -> None:
     lead = a_lead(session)
     a_message(session, lead)
-    assert contact.log_call(session, vault, lead, rosa.id, NOW, outcome) == 0
+    assert contact.log_call(session, vault, lead, rosa.id, NOW, outcome).cancelled == 0
     session.commit()
     assert (lead.status, lead.waiting_since) == (LeadStatus.NEW, TUESDAY_MORNING)
     assert states(session, lead) == ["queued"]

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from leadcapture.leads import clock as response_clock
-from leadcapture.models import Lead, LeadStatus, Roster, Staff, TimelineEntry
+from leadcapture.models import Lead, LeadStatus, Roster, Screening, Staff, TimelineEntry
 from tests.chromium import assert_accessible, open_page
 from tests.clock import TUESDAY_MORNING, Clock
 from tests.conftest import SignIn
@@ -70,6 +70,29 @@ def test_hundreds_who_wait_stand_on_pages(sign_in: SignIn, session: Session) -> 
     assert "Person 20" in rosa.page(first.link("Next")).main_text
     for page in ("99", "-1", "x", "0"):
         assert rosa.get(f"/desk/?page={page}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [("en", "A coordinator decides."), ("es", "Decide alguien de coordinación.")],
+)
+def test_whoever_may_not_decide_reads_who_does(
+    sign_in: SignIn, session: Session, language: str, told: str
+) -> None:
+    a_request(
+        session,
+        a_lead(session, status=LeadStatus.HELD, waiting_since=None),
+        screening=Screening.HELD,
+        held_reason="honeypot",
+    )
+    fiona, rosa = sign_in("front_desk", "Fiona Mora"), sign_in()
+    for member in session.scalars(select(Staff)):
+        member.language = language
+    session.commit()
+    [section] = fiona.page("/desk/").find("section", id="undecided")
+    assert told in section.text and not section.find("form")
+    [section] = rosa.page("/desk/").find("section", id="undecided")
+    assert told not in section.text and section.find("form")
 
 
 def test_a_lead_is_given_to_a_colleague_and_its_timeline_says_so(

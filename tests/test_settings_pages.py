@@ -31,6 +31,7 @@ from leadcapture.settings import Clinic, Settings
 from tests.chromium import assert_accessible, open_page
 from tests.clock import Clock
 from tests.conftest import make_visitor
+from tests.pages import Page
 from tests.people import PASSWORD, a_request, a_staff_member
 from tests.visitors import Visitor
 
@@ -293,6 +294,40 @@ def test_a_change_of_hours_is_kept_with_what_was_before(sign_in: SignIn, session
     admin.send(team_page, "/settings/team", takes_requests="on", back_on="2026-03-10")
     shown = admin.page("/desk/settings/team").main_text
     assert "Gets new requests in turn: yes (before: –)" in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "shortest"),
+    [
+        ({"target": "15", "warn": "15"}, "15 minutes"),
+        ({"target": "120", "target-phone": "10"}, "10 minutes"),
+        ({"target": "1", "warn": "1"}, "1 minute"),
+    ],
+)
+def test_a_warning_at_the_start_of_the_shortest_clock_is_refused_at_its_field(
+    sign_in: SignIn, session: Session, typed: dict[str, str], shortest: str
+) -> None:
+    """Whoever is warned at once is not warned; all that was typed stands in the form still."""
+    admin, _ = sign_in()
+    page = admin.page("/desk/settings/hours")
+    admin.send(page, "/settings/hours", **{"exception-day": "2026-12-24"})
+    page = admin.page("/desk/settings/hours")
+    more = {"exception-day": "2026-12-31", "drop-2026-12-24": "on", "day-5-opens": "07:00"}
+    answer = admin.send(page, "/settings/hours", **typed, **more)
+    refused = Page(answer.text)
+    assert answer.status_code == 422
+    [problem] = refused.find("p", id="warn-problem")
+    assert f"the shortest is {shortest}" in problem.text
+    form = refused.form("/settings/hours")
+    assert {name: form.get(name) for name in (typed | more)} == {
+        name: [value] for name, value in (typed | more).items()
+    }
+    assert len(session.scalars(select(SettingChange)).all()) == 1
+    enough = {"target": "120", "target-phone": "16", "warn": "15"}
+    assert admin.send(refused, "/settings/hours", **enough).status_code == 303
+    shown = admin.page("/desk/settings/hours").main_text
+    assert "Dec 24, 2026: – (before: closed)" in shown
+    assert "Dec 31, 2026: closed (before: –)" in shown
 
 
 def test_tags_are_added_renamed_put_away_and_offered_again(

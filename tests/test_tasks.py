@@ -250,6 +250,40 @@ def test_whoever_writes_a_mention_reads_whom_it_does_not_reach(
 
 
 @pytest.mark.parametrize(
+    ("outcome", "logged"),
+    [
+        ("no_answer", "Logged. Janet Whitfield still waits for a person."),
+        ("wrote", "Logged: you wrote to Janet Whitfield."),
+    ],
+)
+def test_a_note_to_what_was_logged_mentions_as_any_note_does(
+    app: Flask,
+    session: Session,
+    settings: Settings,
+    bea: Visitor,
+    lead: Lead,
+    ana: Staff,
+    outcome: str,
+    logged: str,
+) -> None:
+    ana.language = "en"
+    session.commit()
+    page = bea.page(f"/desk/leads/{lead.ref}")
+    bea.send(page, "/calls", outcome=outcome, note=f"@Ana, ask @Nobodyxyz. {NOTE}")
+    told = (
+        f"{logged} The note is kept. It is shown to Ana Vargas on their first page. "
+        "There is no colleague called “Nobodyxyz”."
+    )
+    assert told in bea.page(f"/desk/leads/{lead.ref}").text
+    assert session.scalars(select(Mention.staff_id)).all() == [ana.id]
+    session.commit()
+    visitor = enter(app, session, settings, ana)
+    assert "You are mentioned" in visitor.page("/desk/").main_text
+    bea.send(bea.page(f"/desk/leads/{lead.ref}"), "/calls", outcome=outcome, note="Nobody is named")
+    assert "The note is kept" not in bea.page(f"/desk/leads/{lead.ref}").text
+
+
+@pytest.mark.parametrize(
     ("note", "unknown", "shared"),
     [
         ("@nobodyxyz, @Ana and @NobodyXYZ", ["nobodyxyz"], []),

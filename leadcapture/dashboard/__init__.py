@@ -37,6 +37,7 @@ from leadcapture.dashboard import (
     stuck_letters,
     task_acts,
     times,
+    undoing,
     words,
 )
 from leadcapture.dashboard.blueprint import blueprint
@@ -76,6 +77,7 @@ __all__ = [
     "settings_texts",
     "stuck_letters",
     "task_acts",
+    "undoing",
 ]
 
 

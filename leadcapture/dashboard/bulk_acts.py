@@ -1,9 +1,9 @@
-"""Bulk acts: what is done to the chosen leads, the message that confirms it, and its undo."""
+"""Bulk acts: what is done to the chosen leads, and the message that confirms it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask import abort, flash, redirect, request, url_for
+from flask import flash, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, ngettext
 from sqlalchemy import select
@@ -14,17 +14,16 @@ from leadcapture.dashboard import words
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.list_words import Shown, asker, read_query
 from leadcapture.database import db
-from leadcapture.leads import bulk, details, listing, tags
+from leadcapture.leads import bulk, listing, tags
 from leadcapture.leads.bulk import Act, Wish
 from leadcapture.leads.filters import LISTED, ME
 from leadcapture.leads.pipeline import ClosedReason
-from leadcapture.leads.undo import undo
 from leadcapture.models import BulkAct, Lead, LeadStatus, Staff
 
 _TOLD = 20
-_PAGES = ("dashboard.leads", "dashboard.pipeline")
-# What these came to is said by the sentence that bears their undo.
-_SAID_AT_ONCE = (Act.CONTACT, Act.STOP)
+SAID_AT_ONCE = (Act.CONTACT, Act.STOP)
+"""What these came to is said by the sentence that bears their undo."""
+_TOLD_BY_LIST = (Act.ASSIGN, Act.MOVE, Act.TAG, Act.UNTAG, Act.EDIT)
 
 
 @dataclass(frozen=True)
@@ -72,33 +71,6 @@ def acts() -> ResponseReturnValue:
     return redirect(shown.href(done=act.ref, **more), 303)
 
 
-@blueprint.post("/acts/<ref>/undoing")
-@staff_only(*EVERYONE)
-def act_undoing(ref: str) -> ResponseReturnValue:
-    """Take back one's own last act."""
-    act = bulk.last_act(db.session(), ref, me().id)
-    if act is None:
-        abort(404)
-    if act.act == Act.EDIT:
-        undone = details.take_back(db.session(), web.vault(), web.settings(), act, web.now())
-    else:
-        undone = undo(db.session(), web.vault(), web.settings(), act, web.now())
-    db.session.commit()
-    if undone is None:
-        flash(gettext("It was undone already."))
-    page = request.form.get("page", "")
-    if undone is not None and (act.act in _SAID_AT_ONCE or page == "now"):
-        flash(_undone_sentence(act) if undone.restored else _why_kept())
-    if page == "now":
-        return redirect(url_for("dashboard.now"), 303)
-    if page == "lead":
-        lead = request.form.get("list", "")
-        return redirect(url_for("dashboard.lead", ref=lead, done=act.ref), 303)
-    shown = read_query(request.form.get("list", ""))
-    endpoint = f"dashboard.{page}" if f"dashboard.{page}" in _PAGES else _PAGES[0]
-    return redirect(shown.href(endpoint, done=act.ref), 303)
-
-
 def read_wish(typed: str) -> Wish | None:
     """The act that a form names, such as ``move:closed:cost`` or ``assign:me``; else None."""
     name, _, rest = typed.replace("\0", "").partition(":")
@@ -116,20 +88,44 @@ def done() -> Done | None:
     """What the address says was just done, where it is the reader's own last act."""
     ref = request.args.get("done", "")
     act = bulk.last_act(db.session(), ref, me().id) if ref.isascii() and ref else None
-    if act is None or act.act in _SAID_AT_ONCE:
+    if act is None or act.act not in _TOLD_BY_LIST:
         return None
     told = act.refused[:_TOLD]
     named = db.session.scalars(select(Lead).where(Lead.ref.in_([line[0] for line in told])))
     leads = {lead.ref: lead for lead in named}
     return Done(
         ref=act.ref,
-        sentence=_undone_sentence(act) if act.undone_at else _done_sentence(act),
+        sentence=undone_sentence(act) if act.undone_at else _done_sentence(act),
         refused=[(leads[line[0]], _why(line)) for line in told if line[0] in leads],
         not_told=len(act.refused) - len(told),
         can_undo=act.undone_at is None and bool(act.changed),
         then=request.args.get("then", "") if act.undone_at is None else "",
         again=request.args.get("again", ""),
     )
+
+
+def undone_sentence(act: BulkAct) -> str:
+    """That an act was undone: for how many leads, and what became of their letters."""
+    restored = act.facts.get("restored", 0)
+    sentence = ngettext(
+        "Undone: %(num)d lead stands as before.", "Undone: %(num)d leads stand as before.", restored
+    )
+    sentences = [str(sentence)]
+    if again := act.facts.get("again", 0):
+        sentences.append(
+            ngettext(
+                "%(num)d follow-up goes out after all.",
+                "%(num)d follow-ups go out after all.",
+                again,
+            )
+        )
+    if letters := act.facts.get("letters", 0):
+        sentences.append(
+            ngettext(
+                "%(num)d follow-up stays cancelled.", "%(num)d follow-ups stay cancelled.", letters
+            )
+        )
+    return " ".join(sentences)
 
 
 def _ask_again(shown: Shown, problem: str) -> ResponseReturnValue:
@@ -200,33 +196,6 @@ def _done_sentence(act: BulkAct) -> str:
             name=name,
         )
     )
-
-
-def _undone_sentence(act: BulkAct) -> str:
-    restored = act.facts.get("restored", 0)
-    sentence = ngettext(
-        "Undone: %(num)d lead stands as before.", "Undone: %(num)d leads stand as before.", restored
-    )
-    sentences = [str(sentence)]
-    if again := act.facts.get("again", 0):
-        sentences.append(
-            ngettext(
-                "%(num)d follow-up goes out after all.",
-                "%(num)d follow-ups go out after all.",
-                again,
-            )
-        )
-    if letters := act.facts.get("letters", 0):
-        sentences.append(
-            ngettext(
-                "%(num)d follow-up stays cancelled.", "%(num)d follow-ups stay cancelled.", letters
-            )
-        )
-    return " ".join(sentences)
-
-
-def _why_kept() -> str:
-    return str(gettext("Not undone: somebody has dealt with them since."))
 
 
 def _why(line: Sequence[str]) -> str:

@@ -156,7 +156,7 @@ def _show_form(
     page = render_template(
         "dashboard/export_new.html",
         filters=leads.filters,
-        terms=_terms(leads.filters, choices(leads.asker)),
+        terms=_terms(leads.filters, choices(leads.asker, leads.filters)),
         count=None if found is None else len(found),
         small=exporting.SMALL,
         allowed=exporting.columns_for(may_read_health()),
@@ -174,11 +174,12 @@ def _terms(filters: Filters, offered: Choices) -> Sequence[str]:
 
 def _show_exports(problems: Mapping[str, str] | None = None) -> ResponseReturnValue:
     found = exporting.recent(db.session(), web.now(), me().id, may_decide())
-    offered = choices(asker())
+    wanted = [exporting.wanted_filters(web.vault(), one) for one in found]
+    offered = choices(asker(), *wanted)
     page = render_template(
         "dashboard/exports.html",
         exports=[
-            (one, _terms(exporting.wanted_filters(web.vault(), one), offered)) for one in found
+            (one, _terms(filters, offered)) for one, filters in zip(found, wanted, strict=True)
         ],
         is_at_work=any(one.state is ExportState.QUEUED for one in found),
         me=me(),

@@ -16,7 +16,7 @@ from leadcapture.dashboard.stale_page import ask_if_stale
 from leadcapture.dashboard.times import exact
 from leadcapture.database import db
 from leadcapture.intake import packets
-from leadcapture.leads import bulk, contact, letters_again, pipeline, tasks
+from leadcapture.leads import bulk, contact, letters_again, mentions, pipeline, tasks
 from leadcapture.models import Lead, LeadStatus
 
 _CALL_BACK = "call_back"
@@ -72,10 +72,11 @@ def calls(ref: str) -> ResponseReturnValue:
             return _call_again(lead, _no_time_to_come(), "call-back-at")
         task = tasks.add_call_back(db.session(), lead, me().id, back_at, at).ref
     before, held = bulk.how_it_stands(lead), letters_again.why_held(db.session(), [lead.id])
-    told = _log(lead, word, note, at)
+    told, mentioned = _log(lead, word, note, at)
     act = bulk.keep_contact(db.session(), lead, before, held, me().id, at, task)
+    sentences = [told, _remembered_sentence(back_at), *mentioned]
     db.session.commit()
-    flash(f"{told} {_remembered_sentence(back_at)}".strip(), f"message undo {act.ref}")
+    flash(" ".join(filter(None, sentences)), f"message undo {act.ref}")
     return _back(lead)
 
 
@@ -153,17 +154,23 @@ def _writable(ref: str) -> Lead:
     return lead
 
 
-def _log(lead: Lead, word: str, note: str, now: datetime) -> str:
-    """Record what was pressed; the sentence that says so."""
+def _log(lead: Lead, word: str, note: str, now: datetime) -> tuple[str, list[str]]:
+    """Record what was pressed; the sentence that says so, and those of whom its note mentions."""
     session, vault = db.session(), web.vault()
     if word in set(contact.Meeting):
         meeting = contact.Meeting(word)
-        cancelled = contact.log_meeting(session, vault, lead, me().id, now, meeting, note)
-        return _meeting_sentence(lead, meeting, cancelled)
+        logged = contact.log_meeting(session, vault, lead, me().id, now, meeting, note)
+        return _meeting_sentence(lead, meeting, logged.cancelled), _mentioned(logged.mentioned)
     # Who asks to be called back has been spoken with.
     outcome = contact.CallOutcome.REACHED if word == _CALL_BACK else contact.CallOutcome(word)
-    cancelled = contact.log_call(session, vault, lead, me().id, now, outcome, note)
-    return _call_sentence(lead, outcome, cancelled)
+    logged = contact.log_call(session, vault, lead, me().id, now, outcome, note)
+    return _call_sentence(lead, outcome, logged.cancelled), _mentioned(logged.mentioned)
+
+
+def _mentioned(whom: mentions.Mentioned) -> list[str]:
+    """Whom a note beside something else mentions; nothing where it names nobody."""
+    told = words.mentioned(whom)
+    return [gettext("The note is kept."), *told] if told else []
 
 
 def _no_time_to_come() -> str:

@@ -34,6 +34,8 @@ def letter_plan(ref: str) -> ResponseReturnValue:
     word = request.form.get("act", "")
     if word == "unskip":
         return _unskip(letter)
+    if word == "unpause":
+        return _unpause(letter)
     if word not in _ACTS:
         abort(400)
     lets_go = word in ("resume", "now") and letters_ahead.is_paused(letter)
@@ -42,11 +44,17 @@ def letter_plan(ref: str) -> ResponseReturnValue:
         return show_lead(letter.lead, problem)
     answer = _ACTS[word](db.session(), letter, me().id, web.now())
     db.session.commit()
-    can_undo = word == "skip" and answer.is_done and letter.kind == MessageKind.FOLLOW_UP
-    flash(
-        _told(word, letter, answer), f"message undo-letter {letter.ref}" if can_undo else "message"
-    )
-    return redirect(url_for("dashboard.lead", ref=letter.lead.ref if letter.lead else ""), 303)
+    flash(_told(word, letter, answer), f"message{_undo(word, letter, answer)}")
+    return _back(letter)
+
+
+def _undo(word: str, letter: Message, answer: Answer) -> str:
+    """What the message bears whose act can be taken back."""
+    if answer.is_done and word == "pause":
+        return f" undo-pause {letter.ref}"
+    if answer.is_done and word == "skip" and letter.kind == MessageKind.FOLLOW_UP:
+        return f" undo-letter {letter.ref}"
+    return ""
 
 
 def _unskip(letter: Message) -> ResponseReturnValue:
@@ -59,6 +67,27 @@ def _unskip(letter: Message) -> ResponseReturnValue:
         flash(gettext("Undone: %(letter)s goes out on its day after all.", letter=name))
     else:
         flash(gettext("Not undone: %(letter)s may no longer go out.", letter=name))
+    return _back(letter)
+
+
+def _unpause(letter: Message) -> ResponseReturnValue:
+    """Take back that a letter was paused a moment ago."""
+    answer = letters_ahead.unpause(db.session(), letter, me().id, web.now())
+    db.session.commit()
+    name = words.letter_name(letter)
+    if answer.is_done:
+        leaving = f"{_leaving(letter, answer, name)} {_all_mail_waits()}".strip()
+        flash(gettext("Undone: %(told)s", told=leaving))
+    elif letters_ahead.is_paused(letter):
+        flash(
+            gettext("Not undone: %(letter)s stays paused until somebody resumes it.", letter=name)
+        )
+    else:
+        flash(gettext("Not undone: %(letter)s is not paused any more.", letter=name))
+    return _back(letter)
+
+
+def _back(letter: Message) -> ResponseReturnValue:
     return redirect(url_for("dashboard.lead", ref=letter.lead.ref if letter.lead else ""), 303)
 
 

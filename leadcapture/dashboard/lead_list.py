@@ -30,8 +30,7 @@ def leads() -> ResponseReturnValue:
         # A form sends its empty fields, too; an address that people copy has only what counts.
         return redirect(shown.href(), 303)
     on_record.page_opened(LIST, shown, "at")
-    # A view that was let go offers its name again.
-    return show_list(shown, typed_name=request.args.get("name", "")[: views.LONGEST_NAME])
+    return show_list(shown)
 
 
 @blueprint.post("/leads/columns")
@@ -51,7 +50,7 @@ def show_list(
 ) -> ResponseReturnValue:
     """The list's page; with what went wrong with a form of it, and what was typed there."""
     session, asks = db.session(), asker()
-    offered = choices(asks)
+    offered = choices(asks, shown.filters)
     page = listing.page(
         session,
         shown.filters,

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from flask import url_for
 from flask_babel import get_locale, gettext, lazy_gettext
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import lazyload
 
 from leadcapture import places, web
@@ -18,7 +18,7 @@ from leadcapture.dashboard.names import country_name, language_name
 from leadcapture.database import db
 from leadcapture.leads import listing, sources, tags
 from leadcapture.leads.filters import ME, NOBODY, Asker, Filters, read_filters
-from leadcapture.models import Staff, Tag
+from leadcapture.models import UNLISTED, Lead, Staff, Tag
 
 _COLLEAGUES = 100
 _WAITING = {
@@ -75,34 +75,51 @@ def asker() -> Asker:
     return Asker(me().id, web.now(), zone, sources.read_rules(db.session()))
 
 
-def colleagues() -> Sequence[Staff]:
-    """Everybody who may own a lead, by name."""
+def owners(named: Sequence[str]) -> Sequence[Staff]:
+    """Everybody who may own a lead, by name; then those who left and own some still.
+
+    With those whose addresses are ``named``, whatever they own.
+    """
+    # In the order of the owners' own index, so that no database reads the leads for it.
+    owned = (
+        select(Lead.id)
+        .where(Lead.owner_id == Staff.id, Lead.status.not_in(UNLISTED))
+        .order_by(Lead.last_request_at.desc(), Lead.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
     return db.session.scalars(
         select(Staff)
-        .where(Staff.active)
+        .where(or_(Staff.active, Staff.email.in_(named), owned.is_not(None)))
         .options(lazyload(Staff.roles))
-        .order_by(Staff.name, Staff.id)
-        .limit(_COLLEAGUES)
+        .order_by(Staff.active.desc(), Staff.name, Staff.id)
+        .limit(2 * _COLLEAGUES)
     ).all()
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What the form of filters offers."""
+    """What the form of filters offers; those who ``left`` own leads still, and get none."""
 
     colleagues: Sequence[Staff]
+    left: Sequence[Staff]
     tags: Sequence[Tag]
     sources: Mapping[str, str]
     languages: Mapping[str, str]
     countries: Sequence[tuple[str, str]]
 
 
-def choices(asks: Asker) -> Choices:
-    """The colleagues, tags, sources, languages and countries to choose from."""
+def choices(asks: Asker, *filters: Filters) -> Choices:
+    """The owners, tags, sources, languages and countries to choose from.
+
+    The owner of each of these ``filters`` is among them.
+    """
+    found = owners([one.owner for one in filters if one.owner])
     named = {rule.name: rule.name for rule in asks.rules}
     ways = {channel: str(told) for channel, told in words.CHANNEL.items()}
     return Choices(
-        colleagues(),
+        [one for one in found if one.active][:_COLLEAGUES],
+        [one for one in found if not one.active][:_COLLEAGUES],
         tags.list_tags(db.session()),
         named | ways,
         {code: language_name(code) for code in web.LANGUAGES},
@@ -157,7 +174,8 @@ def _say(name: str, word: str, offered: Choices) -> str:
 def _owner_name(word: str, offered: Choices) -> str:
     if word in (ME, NOBODY):
         return str(gettext("me") if word == ME else gettext("nobody"))
-    return next((one.name for one in offered.colleagues if one.email == word), word)
+    known = (*offered.colleagues, *offered.left)
+    return next((one.name for one in known if one.email == word), word)
 
 
 def _tag_name(ref: str) -> str:

@@ -78,13 +78,14 @@ def saved_view_list(ref: str) -> ResponseReturnValue:
 @blueprint.post("/views/<ref>/removal")
 @staff_only(*EVERYONE)
 def saved_view_removal(ref: str) -> ResponseReturnValue:
-    """Let a view go; it can be taken back from the message, because its list is an address."""
+    """Let a view go; it can be taken back from the message."""
     view = _mine(ref)
-    shown = read_shown(view.words)
-    views.delete_view(db.session(), view)
+    name, shown = view.name, read_shown(view.words)
+    act = views.delete_view(db.session(), web.vault(), view, me().id, web.now())
     db.session.commit()
-    flash(gettext("“%(name)s” is gone. No lead was touched.", name=view.name))
-    return redirect(shown.href(name=view.name), 303)
+    told = gettext("“%(name)s” is gone. No lead was touched.", name=name)
+    flash(told, f"message undo {act.ref}")
+    return redirect(shown.href(), 303)
 
 
 def _mine(ref: str) -> SavedView:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import get_locale, gettext
+from flask_babel import get_locale, gettext, ngettext
 
 from leadcapture import web
 from leadcapture.accounts.access import RoleName, me, staff_only
@@ -37,7 +37,8 @@ def hours_change() -> ResponseReturnValue:
     problems: dict[str, str] = {}
     typed = _typed_rules(rules, problems)
     if problems:
-        return _show(typed, problems)
+        # The special days as they are kept: the one to add and those to remove are still to send.
+        return _show(typed, problems, rules.hours.exceptions)
     clock.keep_rules(db.session(), typed, _switched(), web.now())
     changed = setting_changes.record(
         db.session(), AREA, _clinic(), _told(rules), _told(typed), me().id, web.now()
@@ -97,7 +98,7 @@ def _typed_rules(rules: clock.Rules, problems: dict[str, str]) -> clock.Rules:
         for channel in clock.CHANNELS
         if request.form.get(f"target-{channel}", "").strip()
     }
-    return replace(
+    typed = replace(
         rules,
         hours=Hours(
             _zone(), week, _typed_exceptions(rules, problems), clock.closed_on(_switched())
@@ -106,6 +107,26 @@ def _typed_rules(rules: clock.Rules, problems: dict[str, str]) -> clock.Rules:
         targets=targets,
         warn=_typed_minutes("warn", problems, rules.warn),
         then_next=_typed_minutes("next", problems, rules.then_next),
+    )
+    _check_warning(typed, problems)
+    return typed
+
+
+def _check_warning(typed: clock.Rules, problems: dict[str, str]) -> None:
+    """Refuse a warning that would go out the moment somebody asks: it would warn of nothing."""
+    lengths = {"target": typed.target} | {
+        f"target-{channel}": length for channel, length in typed.targets.items()
+    }
+    # What could not be read stands here as it was before, which is not what was meant.
+    read = [length for field, length in lengths.items() if field not in problems]
+    if "warn" in problems or not read or typed.warn < min(read):
+        return
+    problems["warn"] = ngettext(
+        "The owner would be warned as soon as somebody asks: of the times to a first answer the "
+        "shortest is %(num)d minute. Make that time longer.",
+        "The owner would be warned as soon as somebody asks: of the times to a first answer the "
+        "shortest is %(num)d minutes. Give less here, or make that time longer.",
+        int(min(read) / _MINUTE),
     )
 
 
@@ -141,12 +162,17 @@ def _switched() -> dict[str, bool]:
     }
 
 
-def _show(rules: clock.Rules, problems: Mapping[str, str] | None = None) -> ResponseReturnValue:
+def _show(
+    rules: clock.Rules,
+    problems: Mapping[str, str] | None = None,
+    exceptions: Mapping[date, Span | None] | None = None,
+) -> ResponseReturnValue:
+    kept = rules.hours.exceptions if exceptions is None else exceptions
     page = render_template(
         "dashboard/settings_hours.html",
         rules=rules,
         week=[*zip(day_names(), rules.hours.week, strict=True)],
-        exceptions=sorted(rules.hours.exceptions.items()),
+        exceptions=sorted(kept.items()),
         holidays=[*_holidays(rules)],
         channels=clock.CHANNELS,
         previews=[*_previews(rules)],

@@ -98,10 +98,10 @@ def task_snooze(ref: str) -> ResponseReturnValue:
     if word not in set(tasks.Snooze):
         abort(400)
     until = tasks.Snooze(word).until(web.now(), web.settings().clinic.time_zone)
-    moved = tasks.snooze_task(db.session(), task, until)
+    act = tasks.put_off(db.session(), task, until, me().id, web.now())
     db.session.commit()
-    if moved:
-        flash(gettext("Put off to %(when)s.", when=exact(until)))
+    if act:
+        flash(gettext("Put off to %(when)s.", when=exact(until)), f"message undo {act.ref}")
     else:
         flash(gettext("A colleague had done it already."))
     return _back(task)

@@ -20,7 +20,10 @@ _STEPS = 20
 
 
 class Act(enum.StrEnum):
-    """What can be done to many leads at once; ``edit``, ``contact`` and ``stop`` are for one."""
+    """What can be done to many leads at once; ``edit``, ``contact`` and ``stop`` are for one.
+
+    ``drop_view`` and ``put_off`` are of no lead: they let a saved view go and a task wait.
+    """
 
     ASSIGN = "assign"
     MOVE = "move"
@@ -29,6 +32,8 @@ class Act(enum.StrEnum):
     EDIT = "edit"
     CONTACT = "contact"
     STOP = "stop"
+    DROP_VIEW = "drop_view"
+    PUT_OFF = "put_off"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
 """Contact: what a person of the clinic did with a lead, from a call to a note."""
 
 import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -28,6 +31,14 @@ class Meeting(enum.StrEnum):
     MET = "met"
 
 
+@dataclass(frozen=True)
+class Logged:
+    """How many follow-ups it ``cancelled``; whom its note mentions, and whom not."""
+
+    cancelled: int
+    mentioned: mentions.Mentioned
+
+
 def log_call(
     session: Session,
     vault: Vault,
@@ -36,8 +47,8 @@ def log_call(
     now: datetime,
     outcome: CallOutcome,
     note: str = "",
-) -> int:
-    """Record a call; how many follow-ups it cancelled.
+) -> Logged:
+    """Record a call, with what it came to.
 
     A conversation answers the person: nobody waits any more, no follow-up leaves, a new lead
     is contacted. A try is recorded and the person keeps waiting.
@@ -45,19 +56,11 @@ def log_call(
     cancelled = 0
     if outcome is CallOutcome.REACHED:
         cancelled = _end_wait(session, lead, "contacted", now)
-    timeline.record(
-        session,
-        lead.id,
-        "call_logged",
-        now,
-        actor_id=actor_id,
-        facts={"outcome": outcome, "follow_ups_cancelled": cancelled},
-        note=note,
-        vault=vault,
-    )
+    facts = {"outcome": outcome, "follow_ups_cancelled": cancelled}
+    mentioned = _record(session, vault, lead, "call_logged", facts, note, actor_id, now)
     if outcome is CallOutcome.REACHED and lead.status is LeadStatus.NEW:
         pipeline.change_status(session, lead, LeadStatus.CONTACTED, actor_id, now)
-    return cancelled
+    return Logged(cancelled, mentioned)
 
 
 def log_meeting(
@@ -68,26 +71,15 @@ def log_meeting(
     now: datetime,
     meeting: Meeting,
     note: str = "",
-) -> int:
-    """Record a written answer or a meeting, which end the wait as a conversation does.
-
-    How many follow-ups it cancelled.
-    """
+) -> Logged:
+    """Record a written answer or a meeting, which end the wait as a conversation does."""
     reason = "wrote" if meeting is Meeting.WROTE else "contacted"
     cancelled = _end_wait(session, lead, reason, now)
-    timeline.record(
-        session,
-        lead.id,
-        meeting,
-        now,
-        actor_id=actor_id,
-        facts={"follow_ups_cancelled": cancelled},
-        note=note,
-        vault=vault,
-    )
+    facts = {"follow_ups_cancelled": cancelled}
+    mentioned = _record(session, vault, lead, meeting, facts, note, actor_id, now)
     if lead.status is LeadStatus.NEW:
         pipeline.change_status(session, lead, LeadStatus.CONTACTED, actor_id, now)
-    return cancelled
+    return Logged(cancelled, mentioned)
 
 
 def _end_wait(session: Session, lead: Lead, reason: str, now: datetime) -> int:
@@ -101,10 +93,24 @@ def add_note(
     session: Session, vault: Vault, lead: Lead, actor_id: int, now: datetime, text: str
 ) -> mentions.Mentioned:
     """Add a note, sealed, because staff write of health there; whom it mentions, and whom not."""
+    return _record(session, vault, lead, "note_added", {}, text, actor_id, now)
+
+
+def _record(
+    session: Session,
+    vault: Vault,
+    lead: Lead,
+    kind: str,
+    facts: Mapping[str, Any],
+    note: str,
+    actor_id: int,
+    now: datetime,
+) -> mentions.Mentioned:
+    """Put on the timeline what a colleague did; a note to it mentions colleagues by their names."""
     ref = timeline.record(
-        session, lead.id, "note_added", now, actor_id=actor_id, note=text, vault=vault
+        session, lead.id, kind, now, actor_id=actor_id, facts=facts, note=note, vault=vault
     )
-    return mentions.mention_colleagues(session, ref, text, actor_id, now)
+    return mentions.mention_colleagues(session, ref, note, actor_id, now)
 
 
 def assign(session: Session, lead: Lead, owner_id: int, actor_id: int, now: datetime) -> bool:

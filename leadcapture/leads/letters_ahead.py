@@ -6,7 +6,7 @@ loses; whoever loses here is told that the letter is just leaving.
 
 import enum
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -21,6 +21,8 @@ from leadcapture.settings import Settings
 from leadcapture.vault import Vault
 
 PAUSED = "paused"
+A_SLIP = timedelta(minutes=10)
+"""So long after a pause, who pressed it may take it back."""
 _UNCLAIMED = (MessageState.QUEUED, MessageState.CLAIMED)
 
 
@@ -32,6 +34,7 @@ class Act(enum.StrEnum):
     RESUME = "letter_resumed"
     SEND_NOW = "letter_hastened"
     UNSKIP = "letter_unskipped"
+    UNPAUSE = "letter_unpaused"
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,28 @@ def pause(session: Session, message: Message, actor_id: int, now: datetime) -> A
     """Keep the letter back until somebody resumes it."""
     changes = {"state": MessageState.HELD, "reason": PAUSED}
     return _act(session, message, Act.PAUSE, _UNCLAIMED, changes, actor_id, now)
+
+
+def unpause(session: Session, message: Message, actor_id: int, now: datetime) -> Answer:
+    """Take back one's own pause of these minutes: the letter leaves when it would have left.
+
+    Any other pause ends by `resume`, for which a person signs in afresh.
+    """
+    paused = session.scalars(
+        select(TimelineEntry)
+        .where(TimelineEntry.lead_id == message.lead_id, TimelineEntry.message_id == message.id)
+        .where(TimelineEntry.kind == Act.PAUSE)
+        .order_by(TimelineEntry.id.desc())
+        .limit(1)
+    ).first()
+    if paused is None or not is_paused(message) or paused.at != message.state_at:
+        return TOO_LATE
+    if paused.actor_id != actor_id or not paused.at <= now <= paused.at + A_SLIP:
+        return TOO_LATE
+    leaves_at = message.due_at
+    if leaves_at < now:
+        leaves_at = _soonest(message, now)
+    return _let_go(session, message, Act.UNPAUSE, leaves_at, actor_id, now)
 
 
 def resume(session: Session, message: Message, actor_id: int, now: datetime) -> Answer:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import ColumnElement, CursorResult, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from leadcapture.leads import timeline
-from leadcapture.models import Lead, Staff, Task
+from leadcapture.leads import bulk, timeline
+from leadcapture.leads.undo import begin
+from leadcapture.models import BulkAct, Lead, Staff, Task
 from leadcapture.vault import Vault
 
 LONGEST_TEXT = 500
@@ -86,12 +87,47 @@ def reopen_task(session: Session, task: Task, actor_id: int, now: datetime) -> b
     return True
 
 
-def snooze_task(session: Session, task: Task, until: datetime) -> bool:
-    """Put the task off, with another reminder then; False where it is done."""
+def put_off(
+    session: Session, task: Task, until: datetime, actor_id: int, now: datetime
+) -> BulkAct | None:
+    """Put the task off, with another reminder then; None where it is done."""
+    facts = {
+        "put_off": task.ref,
+        "due_at": task.due_at.isoformat(),
+        "reminded_at": task.reminded_at.isoformat() if task.reminded_at else None,
+        "until": until.isoformat(),
+    }
+    if not _move(session, task.ref, (), until, None):
+        return None
+    return bulk.keep_act(session, actor_id, bulk.Act.PUT_OFF, facts, ([], []), now)
+
+
+def take_back(session: Session, act: BulkAct, now: datetime) -> bool | None:
+    """Have a task due as before it was put off; None where that is undone already.
+
+    False where somebody has dealt with it since.
+    """
+    if not begin(session, act, now):
+        return None
+    facts = act.facts
+    unmoved = Task.due_at == datetime.fromisoformat(facts["until"])
+    reminded_at = datetime.fromisoformat(facts["reminded_at"]) if facts["reminded_at"] else None
+    due_at = datetime.fromisoformat(facts["due_at"])
+    return _move(session, facts["put_off"], (unmoved,), due_at, reminded_at)
+
+
+def _move(
+    session: Session,
+    ref: str,
+    where: Sequence[ColumnElement[bool]],
+    due_at: datetime,
+    reminded_at: datetime | None,
+) -> bool:
     moved = session.execute(
         update(Task)
-        .where(Task.id == task.id, Task.done_at.is_(None))
-        .values(due_at=until, reminded_at=None)
+        .where(Task.ref == ref, Task.done_at.is_(None), *where)
+        .values(due_at=due_at, reminded_at=reminded_at)
+        .execution_options(synchronize_session=False)
     )
     return bool(cast(CursorResult[Any], moved).rowcount)
 

@@ -1,13 +1,18 @@
 """Views: lists kept under a name, one's own and shared, and the columns that each person sees."""
 
+import base64
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
-from leadcapture.models import ListChoice, SavedView, Staff
+from leadcapture.leads import bulk
+from leadcapture.leads.undo import begin
+from leadcapture.models import BulkAct, ListChoice, SavedView, Staff
 from leadcapture.outbox.queue import new_ref
+from leadcapture.vault import Vault
 
 COLUMNS = (
     *("status", "reach", "asked", "waits", "due", "owner", "tags", "next"),
@@ -16,6 +21,7 @@ COLUMNS = (
 USUAL = ("status", "reach", "asked", "waits", "owner", "tags")
 LONGEST_NAME = 60
 MOST = 30
+_KEPT = ("ref", "owner_id", "name", "is_shared", "words", "columns")
 
 
 class ViewRefused(Exception):
@@ -86,10 +92,39 @@ def replace_list(
     view.columns, view.changed_at = list(columns), now
 
 
-def delete_view(session: Session, view: SavedView) -> None:
-    """Forget the view; the leads are not touched."""
+def delete_view(
+    session: Session, vault: Vault, view: SavedView, actor_id: int, now: datetime
+) -> BulkAct:
+    """Forget the view, as an act that can be taken back; the leads are not touched."""
+    ref = new_ref()
+    stood = json.dumps({name: getattr(view, name) for name in _KEPT})
+    # Sealed: the words of a search may name a person.
+    sealed = vault.seal("bulk_act", "view", ref, stood)
     session.delete(view)
     session.flush()
+    facts = {"sealed": base64.b64encode(sealed).decode()}
+    return bulk.keep_act(session, actor_id, bulk.Act.DROP_VIEW, facts, ([], []), now, ref)
+
+
+def take_back(session: Session, vault: Vault, act: BulkAct, now: datetime) -> SavedView | None:
+    """Have the view back as it was; None where it is back already.
+
+    `ViewRefused` where its owner has ``taken`` its name or has as ``many`` as anybody may; then
+    ``args[1]`` is the name, and the caller's rollback leaves the act to be undone.
+    """
+    if not begin(session, act, now):
+        return None
+    sealed = base64.b64decode(act.facts["sealed"])
+    stood = json.loads(vault.open("bulk_act", "view", act.ref, sealed))
+    own = _own(session, stood["owner_id"])
+    if len(own) >= MOST:
+        raise ViewRefused("many", stood["name"])
+    if stood["name"].casefold() in {other.name.casefold() for other in own}:
+        raise ViewRefused("taken", stood["name"])
+    view = SavedView(**stood, changed_at=now)
+    session.add(view)
+    session.flush()
+    return view
 
 
 def columns_for(session: Session, staff_id: int) -> tuple[str, ...]:

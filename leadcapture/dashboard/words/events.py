@@ -77,6 +77,7 @@ _HAPPENED: Mapping[str, LazyString] = {
     "request_discarded": lazy_gettext("Discarded the held request"),
     "request_held_again": lazy_gettext("Took back that the request was discarded"),
     "letter_unskipped": lazy_gettext("Took back that a letter was skipped"),
+    "letter_unpaused": lazy_gettext("Took back that a letter was paused"),
     "address_confirmed": lazy_gettext("Confirmed their email address"),
     "address_given": lazy_gettext("Took down their address"),
     "packet_link_asked": lazy_gettext("Asked for a new link to the packet"),
