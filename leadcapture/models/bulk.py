@@ -14,7 +14,7 @@ class BulkAct(Model):
 
     ``changed`` has, for each lead changed, its id and how it stood; ``refused`` the references of
     the others, each with the reason. No name and no address stands in it, save sealed (bound to
-    ``ref``) with an edit.
+    ``ref``) with an edit and with a view that was let go.
     """
 
     __tablename__ = "bulk_act"
