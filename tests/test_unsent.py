@@ -1,7 +1,7 @@
 """Unsent: what is typed in one form of a lead's page is not lost when another is sent."""
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Dialog, Page
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -192,3 +192,25 @@ def test_where_nothing_else_is_typed_the_browser_sends_the_form_itself(
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/sign-in**")
     assert kept_by_the_browser(page) == 0
+
+
+def test_whoever_leaves_a_begun_note_is_asked_first(page: Page) -> None:
+    """The browser asks; to stay keeps what is written, and what is saved is not asked about."""
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    # A browser asks only after somebody who has done something here.
+    page.locator("#note").press_sequentially(" and more")
+    page.get_by_role("link", name="Leads", exact=True).click()
+    page.get_by_role("button", name="Sign out").click()
+    assert asked == ["beforeunload", "beforeunload"]
+    assert page.input_value("#note") == f"{NOTE} and more"
+    page.get_by_role("button", name="Save the note").click()
+    page.get_by_text("The note is kept.").wait_for()
+    page.get_by_role("link", name="Leads", exact=True).click()
+    page.wait_for_url("**/desk/leads")
+    assert len(asked) == 2
