@@ -35,6 +35,8 @@ def main() -> int:
         turns, given.quick, given.seed, given.at_once or (1 if given.only else 3)
     ):
         verdict = "falls short" if finding.faults else "holds"
+        # A run that is ended early has told what it found so far.
+        print(f"{' on '.join(turn)}: {verdict} after {seconds:.0f} s", flush=True)
         rows.append([*turn, verdict, finding.sentence, f"{seconds:.0f} s"])
         faults += [f"{' on '.join(turn)}: {fault}" for fault in finding.faults]
     print_table("Proofs", ["proof", "database", "verdict", "what happened", "took"], rows)
