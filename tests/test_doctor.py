@@ -344,21 +344,23 @@ def test_a_database_that_is_away_or_empty_is_named(
     assert found(stored.examine(away, NOW), "database").verdict is Verdict.FAULT
 
 
-def test_a_missing_migration_is_named(settings: Settings) -> None:
+def execute(settings: Settings, statement: str) -> None:
+    """Change the schema behind the service's back."""
     engine = open_engine(settings.database_url)
     with engine.begin() as connection:
-        connection.execute(text("DROP INDEX ix_message_cap_created"))
+        connection.execute(text(statement))
     engine.dispose()
+
+
+def test_a_missing_migration_is_named(settings: Settings) -> None:
+    execute(settings, "DROP INDEX ix_message_cap_created")
     told = found(stored.examine(settings, NOW), "migrations")
     assert told.verdict is Verdict.FAULT and "leadcapture migrate" in told.mend
 
 
 def test_a_schema_of_a_later_release_is_named(settings: Settings) -> None:
     """DD-12: the release before runs on it, and says that it is not its own."""
-    engine = open_engine(settings.database_url)
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    engine.dispose()
+    execute(settings, "UPDATE alembic_version SET version_num = '9999'")
     told = found(stored.examine(settings, NOW), "migrations")
     assert told.verdict is Verdict.ATTENTION and "later release" in told.found
 
