@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -37,11 +36,6 @@ class Clinic:
     email: str = "info@cellebration.example"
     postal_address: str = "Avenida Escazú, Building 202, Suite 401, Escazú, San José, Costa Rica"
     time_zone: str = "America/Costa_Rica"
-
-    def clock(self, at: datetime) -> str:
-        """Day and time here, as letters to staff tell them: ``2026-03-03 09:00 Costa Rica``."""
-        town = self.time_zone.rpartition("/")[2].replace("_", " ")
-        return f"{at.astimezone(ZoneInfo(self.time_zone)):%Y-%m-%d %H:%M} {town}"
 
 
 @dataclass(frozen=True)

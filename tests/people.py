@@ -59,7 +59,7 @@ LETTER_VALUES = {
     "preferences_link": "http://127.0.0.1:8000/stop/abc.def",
     "lead_link": "http://127.0.0.1:8000/desk/leads/abc",
     "receipt": "a-receipt-of-hers",
-    "received_at": "2026-03-03 15:00 UTC",
+    "received_at": "Tue 3 Mar 2026, 09:00 Costa Rica",
     "language": "English",
 }
 

@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("database",),
     ("settings", "vault", "counters"),
     ("secret_keys",),
-    ("variables", "kept_file"),
+    ("variables", "kept_file", "moments"),
 )
 # Between rooms of one floor, each with its reason.
 ASIDE = {

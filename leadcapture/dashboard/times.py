@@ -2,22 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from babel import Locale
-from babel.dates import (
-    TIMEDELTA_UNITS,
-    format_date,
-    format_datetime,
-    format_timedelta,
-)
+from babel.dates import TIMEDELTA_UNITS, format_date, format_timedelta
 from flask_babel import get_locale, gettext
 from markupsafe import Markup
 
 from leadcapture.languages import found_for_language
+from leadcapture.moments import EXACT, town, written
 from leadcapture.web import now, settings
 
 _READER = "leadcapture.reader"
@@ -27,7 +22,7 @@ _EXACT_HOURS = 10
 # Seconds of each unit that is told, the longest first; nobody here counts seconds.
 _UNIT = dict(TIMEDELTA_UNITS)
 _LONG_UNITS = (_UNIT["year"], _UNIT["month"], _UNIT["week"])
-# Instants and lengths of time whose words are kept: those of the pages that people look at.
+# Lengths of time whose words are kept: those of the pages that people look at.
 _KEPT = 4096
 # Markup's own % escapes what goes in, and takes a sixth of the time of its format().
 # The exact time is read aloud, and shown to whoever points at it, stops there by key, or taps.
@@ -107,7 +102,7 @@ def wait(since: datetime) -> Markup:
 def exact(at: datetime, zone: str = "") -> str:
     """Day and time on the clinic's clock, or on that of ``zone``."""
     zone = zone or _reader().zone
-    return f"{_written(at, zone, 'EEE d MMM yyyy, HH:mm')} {place(zone)}"
+    return f"{_written(at, zone, EXACT)} {place(zone)}"
 
 
 def clock(at: datetime, zone: str) -> str:
@@ -150,7 +145,7 @@ def full_day(day: date) -> str:
 
 def place(zone: str) -> str:
     """A zone by the town that names it, as its reader calls that: ``New York``, ``Nueva York``."""
-    return _town(zone, _reader().language)
+    return town(zone, _reader().language)
 
 
 def both_clocks(zone: str) -> Markup:
@@ -165,24 +160,12 @@ def both_clocks(zone: str) -> Markup:
 
 
 def _written(at: datetime, zone: str, pattern: str) -> str:
-    minute = at.astimezone(UTC).replace(second=0, microsecond=0)
-    return _minute_in_words(minute, _zone(zone), pattern, _reader().language)
-
-
-@lru_cache(_KEPT)
-def _town(zone: str, language: str) -> str:
-    named = Locale.parse(language).time_zones.get(zone, {}).get("city")
-    return str(named or zone.rpartition("/")[2].replace("_", " "))
+    return written(at, _zone(zone), pattern, _reader().language)
 
 
 @lru_cache(_KEPT)
 def _day_in_words(day: date, pattern: str, language: str) -> str:
     return str(format_date(day, pattern, locale=language))
-
-
-@lru_cache(_KEPT)
-def _minute_in_words(minute: datetime, zone: ZoneInfo, pattern: str, language: str) -> str:
-    return str(format_datetime(minute, pattern, tzinfo=zone, locale=language))
 
 
 def _in_words(length: timedelta) -> str:

@@ -270,7 +270,8 @@ def _alert_draft(
     session: Session, settings: Settings, occasion: Occasion, key: str, now: datetime
 ) -> Draft:
     """A letter to staff without a name or a word of health: it may be read on any screen."""
-    values = values_of(settings, occasion.lead.ref, references.spoken(occasion.receipt), now)
+    receipt = references.spoken(occasion.receipt)
+    values = values_of(settings, occasion.lead.ref, receipt, now, "en")
     return Draft(
         kind=MessageKind.STAFF_ALERT,
         dedupe_key=key,

@@ -58,7 +58,8 @@ def _draft(session: Session, settings: Settings, rules: Rules, task: Task, now: 
     assert owner is not None and lead is not None
     to = cover.acting_for(session, rules, owner, lead.language, now)
     language = to.language if to else "en"
-    kind, values = "staff_task", values_about(session, settings, lead, task.due_at)
+    kind = "staff_task"
+    values = values_about(session, settings, lead, task.due_at, language)
     if to is not owner:
         kind, values = "staff_cover", values | {"greeting": standing_in(owner.name, language)}
     return Draft(

@@ -91,7 +91,7 @@ class ResponseWatch:
         language = to.language if to else "en"
         due_at = lead.first_response_due_at or target_at
         kind = "staff_due" if now < due_at else "staff_late"
-        values = values_about(session, self.settings, lead, due_at)
+        values = values_about(session, self.settings, lead, due_at, language)
         values["received_at"] = due_words(self.settings, due_at, now, language)
         draft = Draft(
             kind=MessageKind.STAFF_ALERT,

@@ -97,7 +97,7 @@ def tell_administrators(session: Session, settings: Settings, vault: Vault, now:
 
 
 def _draft(settings: Settings, task: Task, letter: int, now: datetime) -> Draft:
-    values = values_of(settings, "", "", task.due_at)
+    values = values_of(settings, "", "", task.due_at, _LANGUAGE)
     return Draft(
         kind=MessageKind.STAFF_ALERT,
         dedupe_key=f"alert:watched:{task.ref}:{task.due_at:%Y%m%d%H%M%S}",

@@ -129,7 +129,7 @@ def _alert(session: Session, vault: Vault, settings: Settings, lead: Lead, now: 
         time_zone=settings.clinic.time_zone,
         due_at=now,
         letter=current_versions(session, now)["staff_answer", "", language],
-        values=values_about(session, settings, lead, now),
+        values=values_about(session, settings, lead, now, language),
         lead_id=lead.id,
     )
     enqueue(session, vault, settings.mail_domain, [draft], now)
