@@ -194,8 +194,9 @@ def test_where_nothing_else_is_typed_the_browser_sends_the_form_itself(
     assert kept_by_the_browser(page) == 0
 
 
-def test_whoever_leaves_a_begun_note_is_asked_first(page: Page) -> None:
-    """The browser asks; to stay keeps what is written, and what is saved is not asked about."""
+@pytest.fixture
+def asked(page: Page) -> list[str]:
+    """What the browser asked about this page, whose reader always stays."""
     asked: list[str] = []
 
     def stay(dialog: Dialog) -> None:
@@ -203,6 +204,33 @@ def test_whoever_leaves_a_begun_note_is_asked_first(page: Page) -> None:
         dialog.dismiss()
 
     page.on("dialog", stay)
+    return asked
+
+
+def test_what_came_back_with_a_problem_is_asked_about_until_it_is_taken(
+    page: Page, asked: list[str]
+) -> None:
+    page.fill("#note", "")
+    page.get_by_text("Add a task", exact=True).click()
+    page.fill("#task-text", "Call about the second form")
+    page.fill("#task-due", "2020-03-04T10:00")
+    page.get_by_role("button", name="Add the task").click()
+    page.locator("#task-due[aria-invalid=true]").wait_for()
+    # A browser asks only after somebody who has done something here.
+    page.locator("#task-text").click()
+    page.get_by_role("link", name="Leads", exact=True).click()
+    assert asked == ["beforeunload"]
+    assert page.input_value("#task-text") == "Call about the second form"
+    page.fill("#task-due", "2026-03-04T10:00")
+    page.get_by_role("button", name="Add the task").click()
+    page.locator("#task-due:not([aria-invalid])").wait_for(state="attached")
+    page.get_by_role("link", name="Leads", exact=True).click()
+    page.wait_for_url("**/desk/leads")
+    assert asked == ["beforeunload"]
+
+
+def test_whoever_leaves_a_begun_note_is_asked_first(page: Page, asked: list[str]) -> None:
+    """The browser asks; to stay keeps what is written, and what is saved is not asked about."""
     # A browser asks only after somebody who has done something here.
     page.locator("#note").press_sequentially(" and more")
     page.get_by_role("link", name="Leads", exact=True).click()

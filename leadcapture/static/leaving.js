@@ -6,11 +6,16 @@
   if (!main) return;
   let sent = null;
 
+  // What came back with a problem is what the page itself put there, and yet not taken. Who signs
+  // in has written nothing that would be missed.
+  const cameBack = (form) =>
+    form.querySelector("[aria-invalid=true]") && !form.querySelector("[type=password]");
+
   const isUnsent = (field) =>
     KINDS.includes(field.type) &&
     field.form?.getAttribute("method") === "post" &&
     field.form !== sent &&
-    field.value !== field.defaultValue;
+    (field.value !== field.defaultValue || (field.value.trim() && cameBack(field.form)));
 
   // On the window, where it is known whether a script of ours sends the form instead.
   addEventListener("submit", (event) => {
