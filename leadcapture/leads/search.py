@@ -7,7 +7,7 @@ start that every tenth lead has is met soon enough by whoever walks along the or
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -142,17 +142,28 @@ def _spaced(words: Any, end: str = "") -> ColumnElement[str]:
 
 
 def _few_by_fts5(session: Session, terms: list[tuple[str, ...]]) -> ColumnElement[bool] | None:
-    query = " AND ".join(
-        "(" + " OR ".join(f'"{word}"*' for word in alternatives) + ")" for alternatives in terms
-    )
-    found = text(
-        "SELECT rowid FROM lead_search WHERE lead_search MATCH :query LIMIT :reach"
-    ).bindparams(query=query, reach=FEW + 1)
-    ids = session.scalars(found.columns(Lead.id)).all()
+    # Of a start, all that begins with it is gathered before the first is given; a word that is
+    # common by itself tells so at once.
+    if len(terms) == 1 and len(_ask_fts5(session, terms, "")) > FEW:
+        return None
+    ids = _ask_fts5(session, terms, "*")
     if len(ids) > FEW:
         return None
     # Not the question itself once more: it would be looked up again for the page.
     return among(session, Lead.id, ids)
+
+
+def _ask_fts5(session: Session, terms: list[tuple[str, ...]], end: str) -> Sequence[int]:
+    """The leads, `FEW` and one at most, that have for each term one of its words; of words that
+    begin so where ``end`` is ``*``.
+    """
+    query = " AND ".join(
+        "(" + " OR ".join(f'"{word}"{end}' for word in alternatives) + ")" for alternatives in terms
+    )
+    found = text(
+        "SELECT rowid FROM lead_search WHERE lead_search MATCH :query LIMIT :reach"
+    ).bindparams(query=query, reach=FEW + 1)
+    return session.scalars(found.columns(Lead.id)).all()
 
 
 def _few_by_tsvector(session: Session, terms: list[tuple[str, ...]]) -> ColumnElement[bool] | None:
