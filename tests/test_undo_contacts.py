@@ -35,7 +35,7 @@ def minutes_of_answers(session: Session, clock: Clock) -> list[int]:
     reckoning = reckoning_of(session, rules)
     day = bounds(TUESDAY, TUESDAY, reckoning.zone)
     tally = count_days(session, [day], reckoning, clock.now)[TUESDAY]
-    return [minutes for waits in tally["hours"].values() for minutes in unpack(waits[0])]
+    return list(unpack(waits[0] for waits in tally["hours"].values()))
 
 
 DAYS = ("day-3", "day-10", "day-24")

@@ -76,8 +76,7 @@ def read_figures(
     kept = read_kept(session, period.days, reckoning)
     total = kept.total
     try:
-        for day, content in count_days(session, kept.left, reckoning, now, most).items():
-            total.add_part(day, content)
+        total.add_parts(count_days(session, kept.left, reckoning, now, most).items())
     except TooMany:
         raise StillCounting(kept.ready, len(period.days)) from None
     total.add_open(reckoning, now)

@@ -77,8 +77,7 @@ def _keep(session: Session, month: date, reckoning: Reckoning) -> None:
     if mark is None:
         return
     total = Sum()
-    for row in rows:
-        total.add_part(row.day, row.content)
+    total.add_parts([(row.day, row.content) for row in rows])
     make = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     kept = make(MonthTally).values(month=month, made_of=mark, content=total.content)
     told = {"made_of": kept.excluded.made_of, "content": kept.excluded.content}

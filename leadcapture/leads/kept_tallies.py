@@ -62,8 +62,7 @@ def read_kept(session: Session, days: Sequence[date], reckoning: Reckoning) -> K
     ready = len(total.days)
     missing = [day for day in days if day not in total.days]
     hours = kept_hours(session, missing, changed, reckoning)
-    for hour, content in hours.items():
-        total.add_part(hour.astimezone(reckoning.zone).date(), content)
+    total.add_parts([(hour.astimezone(reckoning.zone).date(), hours[hour]) for hour in hours])
     return Kept(total, ready, left_over(missing, hours, reckoning.zone))
 
 
@@ -139,9 +138,8 @@ def _whole_days(
         months = kept_months(session, fences, reckoning)
         total.add_months(months.values())
         wanted = wanted.where(*(~DayTally.day.between(month, last_day(month)) for month in months))
-    for day, content in session.execute(wanted):
-        if content and day not in stale:
-            total.add_part(day, content)
+    kept = session.execute(wanted)
+    total.add_parts([(day, content) for day, content in kept if content and day not in stale])
     return total
 
 

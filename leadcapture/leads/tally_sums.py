@@ -31,19 +31,24 @@ class Sum:
     people: dict[int, Responses] = field(default_factory=dict)
     open: list[Sequence[Any]] = field(default_factory=list)
 
-    def add_part(self, day: date, content: Content) -> None:
-        """One day more, or a part of it, as `leads.tallies` tells it."""
-        known = self.days.get(day)
-        names = content["sources"]
-        self.days[day] = Counter(known) + Counter(names) if known else names
-        self._add(content)
+    def add_parts(self, parts: Collection[tuple[date, Content]]) -> None:
+        """Days more, or parts of them, each as `leads.tallies` tells it."""
+        for day, content in parts:
+            known = self.days.get(day)
+            names = content["sources"]
+            self.days[day] = Counter(known) + Counter(names) if known else names
+            self._add(content)
         for kind, read in _KINDS.items():
-            kept = self._of(kind)
-            for name, (packed, in_time, late) in content[kind].items():
-                responses = _named(kept, read(name))
-                responses.minutes.update(lengths.unpack(packed))
-                responses.in_time += in_time
-                responses.late += late
+            kept, packed = self._of(kind), defaultdict[str, list[str]](list)
+            for _, content in parts:
+                for name, (lasted, in_time, late) in content[kind].items():
+                    packed[name].append(lasted)
+                    responses = _named(kept, read(name))
+                    responses.in_time += in_time
+                    responses.late += late
+            # Each name's at once: a busy month has a thousand of these texts.
+            for name, texts in packed.items():
+                _named(kept, read(name)).minutes.update(lengths.unpack(texts))
 
     def add_months(self, contents: Collection[Content]) -> None:
         """Months more, as ``content`` of the sum of each told them."""
