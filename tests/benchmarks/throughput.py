@@ -39,7 +39,7 @@ PEER, PEER_AS_IT_COMES = "django-post_office", "django-post_office as it comes"
 def throughput(places: Places, quick: bool) -> None:
     """Rates of ours and of what they are set beside, in alternating order, side by side."""
     rounds = 3 if quick else 5
-    # Fewer packets are gone before a rate can be told: 60 take a fast machine a seventh of a second.
+    # Sixty packets leave a fast machine within a seventh of a second: too soon to tell a rate.
     sizes = ((b"", 300 if quick else 1_000), (b"\x25PDF" * (PACKET // 4), 60 if quick else 300))
     for packet, count in sizes:
         with places.place("sqlite") as place:
