@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from leadcapture.dashboard.pipeline_page import CARDS
 from leadcapture.database import db
-from leadcapture.leads import tags
+from leadcapture.leads import tags, viewing
 from leadcapture.leads.filters import LISTED
-from leadcapture.models import Lead, LeadStatus, Staff, TimelineEntry
+from leadcapture.models import AuditEntry, Lead, LeadStatus, Staff, TimelineEntry
 from leadcapture.settings import Settings
 from tests.chromium import assert_accessible, open_page
 from tests.clock import TUESDAY_MORNING
@@ -115,6 +115,20 @@ def test_a_refused_move_says_why_and_changes_nothing(
     assert why in page.main_text and page.title.startswith("Error")
     assert lead.status == status
     assert session.scalars(select(TimelineEntry)).all() == []
+
+
+def test_a_refused_move_to_a_board_that_was_not_looked_at_is_on_record_and_waits_for_nobody(
+    desk: Visitor, session: Session
+) -> None:
+    """The view is written in a transaction of its own, for which no other may be open to write."""
+    lead = a_lead(session)
+    for query in ("", "owner=nobody"):
+        token = desk.page("/desk/leads").form("/sign-out")["csrf_token"]
+        fields = {"csrf_token": token, "to": "", "from": "new", "list": query}
+        answer = desk.post(f"/desk/leads/{lead.ref}/move", data=fields)
+        assert answer.status_code == 422 and "Choose where the lead goes." in answer.text
+    views = select(AuditEntry.subject).where(viewing.IS_VIEW, AuditEntry.subject == viewing.BOARD)
+    assert len(session.scalars(views).all()) == 2
 
 
 def test_a_column_shows_its_first_fifty_and_more_at_the_same_number_of_questions(

@@ -14,7 +14,7 @@ from leadcapture.dashboard import bulk_acts, on_record, words
 from leadcapture.dashboard.blueprint import blueprint
 from leadcapture.dashboard.lead_page import find_lead
 from leadcapture.dashboard.list_words import Shown, asker, read_query
-from leadcapture.database import db
+from leadcapture.database import db, reading
 from leadcapture.leads import bulk, listing, tags
 from leadcapture.leads.filters import LISTED, ME, NOBODY, Asker, Filters
 from leadcapture.leads.next_steps import next_steps
@@ -58,16 +58,24 @@ def move(ref: str) -> ResponseReturnValue:
     typed = request.form.get("to", "")
     problem = _why_not(lead, typed, request.form.get("from", ""))
     if problem:
-        _record_view(shown, again=True)
-        return _show(shown, problem)
+        return _show_refusal(shown, problem)
     wish = bulk_acts.read_wish(f"move:{typed}")
     leads = bulk.leads_by_ref(db.session(), [lead.ref])
     if wish is None or not leads:
-        _record_view(shown, again=True)
-        return _show(shown, gettext("Choose where the lead goes."))
+        return _show_refusal(shown, gettext("Choose where the lead goes."))
     act = bulk.carry_out(db.session(), leads, wish, me().id, web.now())
     db.session.commit()
     return redirect(shown.href("dashboard.pipeline", done=act.ref, _anchor=f"lead-{lead.ref}"), 303)
+
+
+def _show_refusal(shown: Shown, problem: str) -> ResponseReturnValue:
+    """The board with what stood in the way. Nothing was done, so that from here on it only reads:
+    the view, where it is not on record, is written in a transaction of its own.
+    """
+    db.session.rollback()
+    with reading():
+        _record_view(shown, again=True)
+        return _show(shown, problem)
 
 
 def _record_view(shown: Shown, again: bool) -> None:
