@@ -36,10 +36,11 @@ def record_view(
 ) -> None:
     """Write the view of a lead, or of one of the `PAGES`, down before the page is made.
 
-    In a transaction of its own: a page that only reads holds no lock to write on SQLite. Where
-    this fails, nothing is shown. An open page that ``refreshes`` itself is one view for each
-    `SITTING`; that it says so counts for nothing where no view of it is on record. ``page`` tells
-    one page of the list or of the pipeline from another, without a word of what was sought.
+    In a transaction of its own: a page that only reads holds no lock to write on SQLite, and who
+    holds it must let go first, or this would wait for them. Where this fails, nothing is shown. An
+    open page that ``refreshes`` itself is one view for each `SITTING`; that it says so counts for
+    nothing where no view of it is on record. ``page`` tells one page of the list or of the pipeline
+    from another, without a word of what was sought.
     """
     if refreshes and _is_on_record(session, actor_id, lead_ref, page, now):
         return

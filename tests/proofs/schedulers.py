@@ -37,6 +37,8 @@ AFTER_DOT = timedelta(minutes=11)
 # What frees it comes by so often.
 UPKEEP = timedelta(seconds=10)
 STALL = 4.0
+# Of so many reminders without a fault one may be in doubt.
+DOUBT_IN = 1000
 DEATHS: tuple[PhaseName, ...] = ("data", "dot")
 PHASES: tuple[PhaseName, ...] = ("connect", "ehlo", "mail", "rcpt", "data", "body", "dot")
 
@@ -121,11 +123,12 @@ def _share(fleet: Fleet, count: int) -> tuple[int, list[str]]:
     fleet.outbox.drain(10)
     copies = Counter(copy.mail_id for copy in fleet.journal().copies[before:])
     faults = [f"SC-02: {mail_id} left {n} times" for mail_id, n in copies.items() if n != 1]
-    if len(copies) != count:
-        faults.append(f"SC-02: {count} reminders, {len(copies)} delivered")
+    more = _doubts(fleet.outbox) - doubts
+    if len(copies) != count or more > count // DOUBT_IN:
+        faults.append(f"SC-02: {count} reminders, {len(copies)} delivered, {more} doubts came")
     if fleet.outbox.states().total() != existing:
         faults.append("SC-02: a reminder that was queued twice exists twice")
-    return _doubts(fleet.outbox) - doubts, faults
+    return more, faults
 
 
 def _queue_again(outbox: Outbox) -> None:
